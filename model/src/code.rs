@@ -1,0 +1,158 @@
+use std::fmt;
+
+/// The stable code of a refusal or failure: a closed list, used in messages, metrics and records.
+///
+/// A code never changes its meaning; new ones are added at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Code {
+    /// The body is not JSON, or not a whole AdmissionReview.
+    ReviewMalformed,
+    /// The body is larger than the configured limit.
+    ReviewTooLarge,
+    /// The JSON nests deeper than [`crate::MAX_DEPTH`].
+    ReviewTooDeep,
+    /// The review is of a version other than `admission.k8s.io/v1`.
+    ReviewVersion,
+    /// The object or a rule of the review is of a kind that does not fit.
+    ReviewKind,
+    /// The deadline passed, or too little of it was left.
+    DeadlineExceeded,
+    /// All evaluation threads are busy and their queue is full.
+    Overloaded,
+    /// A policy refused the request.
+    PolicyDenied,
+    /// A binding names a policy that does not exist.
+    PolicyMissing,
+    /// A policy exists, but no version of it could be loaded.
+    PolicyNotLoaded,
+    /// A policy failed while it was evaluated.
+    PolicyError,
+    /// A policy used more time than its limit.
+    PolicyTimeout,
+    /// A policy used more memory, stack or table space than its limit.
+    PolicyMemory,
+    /// A policy returned more than its output limit.
+    PolicyOutputTooLarge,
+    /// A policy returned something that is not a result.
+    PolicyOutputInvalid,
+    /// A wasm guest trapped.
+    PolicyTrapped,
+    /// A guest asked for a host call that is not served.
+    HostCallUnsupported,
+    /// A policy looked up a kind that it did not declare or that is not cached.
+    LookupUnavailable,
+    /// A selector or other rule of a binding could not be evaluated.
+    MatchError,
+    /// Two policies set the same field to different values.
+    MutationConflict,
+    /// A policy changes its own result when it is run again.
+    MutationNotIdempotent,
+    /// A policy's patch does not apply to the object.
+    MutationInvalid,
+    /// A policy's source does not compile.
+    PolicyInvalid,
+    /// A binding is not valid.
+    BindingInvalid,
+    /// A binding's parameters do not fit the policy's schema.
+    ParametersInvalid,
+    /// A wasm module could not be read.
+    ModuleUnavailable,
+    /// A wasm module's digest is not the pinned one.
+    ModuleDigestMismatch,
+    /// The server is not ready or is shutting down.
+    NotReady,
+    /// The client's certificate is missing or not the API server's.
+    ClientNotAllowed,
+    /// A fault of Bailey's own.
+    Internal,
+}
+
+impl Code {
+    /// Every code, in the order of declaration.
+    pub const ALL: &[Self] = &[
+        Self::ReviewMalformed,
+        Self::ReviewTooLarge,
+        Self::ReviewTooDeep,
+        Self::ReviewVersion,
+        Self::ReviewKind,
+        Self::DeadlineExceeded,
+        Self::Overloaded,
+        Self::PolicyDenied,
+        Self::PolicyMissing,
+        Self::PolicyNotLoaded,
+        Self::PolicyError,
+        Self::PolicyTimeout,
+        Self::PolicyMemory,
+        Self::PolicyOutputTooLarge,
+        Self::PolicyOutputInvalid,
+        Self::PolicyTrapped,
+        Self::HostCallUnsupported,
+        Self::LookupUnavailable,
+        Self::MatchError,
+        Self::MutationConflict,
+        Self::MutationNotIdempotent,
+        Self::MutationInvalid,
+        Self::PolicyInvalid,
+        Self::BindingInvalid,
+        Self::ParametersInvalid,
+        Self::ModuleUnavailable,
+        Self::ModuleDigestMismatch,
+        Self::NotReady,
+        Self::ClientNotAllowed,
+        Self::Internal,
+    ];
+
+    /// The code as it is shown and counted.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReviewMalformed => "review_malformed",
+            Self::ReviewTooLarge => "review_too_large",
+            Self::ReviewTooDeep => "review_too_deep",
+            Self::ReviewVersion => "review_version",
+            Self::ReviewKind => "review_kind",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Overloaded => "overloaded",
+            Self::PolicyDenied => "policy_denied",
+            Self::PolicyMissing => "policy_missing",
+            Self::PolicyNotLoaded => "policy_not_loaded",
+            Self::PolicyError => "policy_error",
+            Self::PolicyTimeout => "policy_timeout",
+            Self::PolicyMemory => "policy_memory",
+            Self::PolicyOutputTooLarge => "policy_output_too_large",
+            Self::PolicyOutputInvalid => "policy_output_invalid",
+            Self::PolicyTrapped => "policy_trapped",
+            Self::HostCallUnsupported => "host_call_unsupported",
+            Self::LookupUnavailable => "lookup_unavailable",
+            Self::MatchError => "match_error",
+            Self::MutationConflict => "mutation_conflict",
+            Self::MutationNotIdempotent => "mutation_not_idempotent",
+            Self::MutationInvalid => "mutation_invalid",
+            Self::PolicyInvalid => "policy_invalid",
+            Self::BindingInvalid => "binding_invalid",
+            Self::ParametersInvalid => "parameters_invalid",
+            Self::ModuleUnavailable => "module_unavailable",
+            Self::ModuleDigestMismatch => "module_digest_mismatch",
+            Self::NotReady => "not_ready",
+            Self::ClientNotAllowed => "client_not_allowed",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_text_of_its_own() {
+        let texts: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(texts.len(), Code::ALL.len());
+        assert_eq!(Code::ALL.last(), Some(&Code::Internal), "a new code belongs in ALL");
+    }
+}

@@ -1,0 +1,37 @@
+//! The nouns of Bailey: the request under review, the policies and bindings that concern it, what an
+//! engine found, what was decided and what is kept of it.
+//!
+//! Comes in: bytes and plain values from the edges. Goes out: values every other crate shares. It does
+//! no I/O, reads no clock, holds no lock, and knows no engine.
+//!
+//! - [`Request`]: one admission request, decoded once by [`decode_review`].
+//! - [`Policy`], [`PolicyBinding`]: what is asked, of which requests, and how strictly.
+//! - [`Finding`], [`Failure`]: what an engine reports.
+//! - [`Decision`], [`Record`]: what was answered, and what is remembered.
+
+#![forbid(unsafe_code)]
+
+mod code;
+mod decision;
+mod finding;
+mod loaded;
+mod object;
+mod policy;
+mod record;
+mod request;
+mod review;
+mod selector;
+
+pub use code::Code;
+pub use decision::{Decision, StageTimes, Verdict};
+pub use finding::{Failure, Finding, Observation};
+pub use loaded::{LoadFault, Loaded, Position, Sources};
+pub use object::{ObjectEvent, ObjectKey, StoredObject};
+pub use policy::{
+    Digest, Enforcement, FailurePolicy, LookupKind, MatchRules, Policy, PolicyBinding, PolicyLimits,
+    RegoModule, RegoVersion, ResourceRule, Scope, Source, Subjects, WasmInterface,
+};
+pub use record::{PolicyUse, Record};
+pub use request::{GroupVersionKind, GroupVersionResource, ObjectMeta, Operation, Request, UserInfo};
+pub use review::{MAX_DEPTH, ReviewError, decode_review};
+pub use selector::{LabelSelector, Requirement, SelectorOperator};
