@@ -1,1 +1,6 @@
-//! placeholder
+//! Kubernetes in, values out, status back.
+
+pub mod api;
+mod digest;
+
+pub use api::crd_documents;

@@ -1,0 +1,30 @@
+//! The custom resources of the group `bailey.dev`, and how they become what the other crates know.
+//!
+//! The types here are the wire format, the same in the cluster and in files. [`decode`] and the readers of
+//! this crate turn them into a [`PolicyDraft`] or a [`model::PolicyBinding`], or say in a
+//! [`model::LoadFault`] which field is wrong.
+
+pub mod binding;
+mod bounds;
+mod convert;
+mod crds;
+mod decode;
+mod draft;
+pub mod policy;
+mod schema;
+pub mod status;
+
+pub use crds::{crd_documents, crds};
+pub use decode::{ConfigObject, decode};
+pub use draft::{DraftSource, ModuleLocation, ModuleReference, PolicyDraft};
+
+pub(crate) use decode::{ConfigKind, Place, decode_value};
+pub(crate) use draft::MAX_MODULE_BYTES;
+
+/// The API group.
+pub const GROUP: &str = "bailey.dev";
+/// The version of the API group.
+pub const VERSION: &str = "v1alpha1";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Schemas of fields whose types are not this crate's own, or whose bounds the derive cannot say.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+fn choice(default: &str, values: &[&str]) -> Schema {
+    json_schema!({ "type": "string", "enum": values, "default": default })
+}
+
+fn texts(max_items: usize, min_length: usize, max_length: usize) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": max_items,
+        "items": { "type": "string", "minLength": min_length, "maxLength": max_length },
+    })
+}
+
+pub(super) fn rego_version(_: &mut SchemaGenerator) -> Schema {
+    choice("v1", &["v0", "v1"])
+}
+
+pub(super) fn wasm_interface(_: &mut SchemaGenerator) -> Schema {
+    choice("bailey", &["bailey", "kubewarden"])
+}
+
+pub(super) fn enforcement(_: &mut SchemaGenerator) -> Schema {
+    choice("deny", &["deny", "warn", "audit"])
+}
+
+pub(super) fn failure_policy(_: &mut SchemaGenerator) -> Schema {
+    choice("Fail", &["Fail", "Ignore"])
+}
+
+pub(super) fn scope(_: &mut SchemaGenerator) -> Schema {
+    choice("*", &["*", "Namespaced", "Cluster"])
+}
+
+pub(super) fn selector_operator(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"] })
+}
+
+pub(super) fn operations(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 4,
+        "items": { "type": "string", "enum": ["CREATE", "UPDATE", "DELETE", "CONNECT"] },
+    })
+}
+
+/// Any JSON object, kept as it is.
+pub(super) fn open_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+}
+
+pub(super) fn messages(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 256,
+        "additionalProperties": { "type": "string", "minLength": 1, "maxLength": 4096 },
+    })
+}
+
+pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 64,
+        "additionalProperties": { "type": "string", "maxLength": 63 },
+    })
+}
+
+pub(super) fn label_values(_: &mut SchemaGenerator) -> Schema {
+    texts(64, 0, 63)
+}
+
+/// Groups, versions, kinds and resources.
+pub(super) fn names(_: &mut SchemaGenerator) -> Schema {
+    texts(64, 1, 253)
+}
+
+/// Groups: at least one, and the core group is the empty text.
+pub(super) fn names_required(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = texts(64, 0, 253);
+    schema.insert("minItems".to_owned(), 1.into());
+    schema
+}
+
+/// Names with globs.
+pub(super) fn patterns(_: &mut SchemaGenerator) -> Schema {
+    texts(256, 1, 253)
+}
+
+pub(super) fn service_accounts(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 256,
+        "items": { "type": "string", "minLength": 3, "maxLength": 317, "pattern": "^[^:]+:[^:]+$" },
+    })
+}
+
+/// Kubernetes conditions, merged by type.
+pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 8,
+        "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "type": "object",
+            "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+            "properties": {
+                "type": { "type": "string", "maxLength": 316 },
+                "status": { "type": "string", "enum": ["True", "False", "Unknown"] },
+                "observedGeneration": { "type": "integer", "format": "int64", "minimum": 0 },
+                "lastTransitionTime": { "type": "string", "format": "date-time" },
+                "reason": { "type": "string", "minLength": 1, "maxLength": 1024 },
+                "message": { "type": "string", "maxLength": 32768 },
+            },
+        },
+    })
+}
