@@ -1,0 +1,93 @@
+use sqlx::{Connection, SqliteConnection};
+use time::OffsetDateTime;
+
+use super::open::number;
+use super::{Store, StoreError};
+use crate::Retention;
+
+/// Records deleted in one transaction: small, so that writing never waits long.
+const STEP: i64 = 500;
+
+/// What one step of retention did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Pruned {
+    pub(crate) records: u64,
+    /// Whether another step would find more to do.
+    pub(crate) more: bool,
+}
+
+impl Store {
+    /// Deletes at most [`STEP`] records that are too old or too many, and gives free pages back.
+    pub(crate) async fn prune(
+        &mut self,
+        retention: &Retention,
+        now: OffsetDateTime,
+    ) -> Result<Pruned, StoreError> {
+        let outcome = match self.open().await {
+            Ok(connection) => prune(connection, retention, now).await.map_err(StoreError::from),
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            self.open = None;
+        }
+        outcome
+    }
+}
+
+async fn prune(
+    connection: &mut SqliteConnection,
+    retention: &Retention,
+    now: OffsetDateTime,
+) -> Result<Pruned, sqlx::Error> {
+    let mut records = 0;
+    if let Some(before) = retention.max_age.and_then(|age| now.checked_sub(age.try_into().ok()?)) {
+        let before = i64::try_from(before.unix_timestamp_nanos().div_euclid(1_000)).unwrap_or(i64::MIN);
+        records = delete_older(connection, before).await?;
+    }
+    let limit = retention.max_bytes.map_or(i64::MAX, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    if records == 0 && used_bytes(connection).await? > limit {
+        records = delete_oldest(connection).await?;
+    }
+    let vacuumed = vacuum(connection, limit).await?;
+    Ok(Pruned { records, more: records > 0 || vacuumed })
+}
+
+async fn delete_older(connection: &mut SqliteConnection, before: i64) -> Result<u64, sqlx::Error> {
+    const SQL: &str = "DELETE FROM record WHERE seq IN \
+                       (SELECT seq FROM record WHERE time_micros < ? ORDER BY time_micros LIMIT ?)";
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let done = sqlx::query(SQL).bind(before).bind(STEP).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(done.rows_affected())
+}
+
+async fn delete_oldest(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    const SQL: &str = "DELETE FROM record WHERE seq IN (SELECT seq FROM record ORDER BY seq LIMIT ?)";
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let done = sqlx::query(SQL).bind(STEP).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(done.rows_affected())
+}
+
+/// The bytes that records take: the file without its free pages.
+async fn used_bytes(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    let pages = number(connection, "PRAGMA page_count").await?;
+    let free = number(connection, "PRAGMA freelist_count").await?;
+    let size = number(connection, "PRAGMA page_size").await?;
+    Ok(pages.saturating_sub(free).saturating_mul(size))
+}
+
+/// Gives some free pages back, where the file is too large or a quarter of it is free: a few free pages
+/// are better kept, the next records take them. Returns whether it did.
+async fn vacuum(connection: &mut SqliteConnection, limit: i64) -> Result<bool, sqlx::Error> {
+    let pages = number(connection, "PRAGMA page_count").await?;
+    let free = number(connection, "PRAGMA freelist_count").await?;
+    let size = number(connection, "PRAGMA page_size").await?;
+    let too_large = pages.saturating_mul(size) > limit;
+    let mostly_free = pages > 256 && free.saturating_mul(4) > pages;
+    if free == 0 || !(too_large || mostly_free) {
+        return Ok(false);
+    }
+    sqlx::raw_sql("PRAGMA incremental_vacuum(500)").execute(connection).await?;
+    Ok(true)
+}
