@@ -1,0 +1,1 @@
+//! The `bailey` binary: where cargo put it.
