@@ -15,6 +15,17 @@ pub(crate) use error::failure_kind;
 pub(crate) use row::Row;
 pub(crate) use schema::{APPLICATION_ID, SCHEMA_VERSION};
 
+/// Closes a file that an administrator moved away or replaced: what SQLite writes from here on would go to
+/// a file without its name. Its log goes back into it first, or the file that now has the name would be
+/// taken to own that log.
+async fn leave(mut open: Open) {
+    tracing::warn!("the audit store's file was replaced, it is opened anew");
+    let checkpoint = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut open.connection).await;
+    if let Err(error) = checkpoint.and(open.connection.close().await) {
+        tracing::warn!(error = error.to_string(), "the replaced audit store was not closed cleanly");
+    }
+}
+
 /// The file and, while all is well, the connection to it.
 pub(crate) struct Store {
     path: PathBuf,
@@ -38,12 +49,10 @@ impl Store {
 
     /// Opens the file, unless it is open and still the one the path names.
     pub(crate) async fn open(&mut self) -> Result<&mut SqliteConnection, StoreError> {
-        // Moved away or replaced by an administrator: what SQLite writes would go to a file without a name.
         let kept = match self.open.take() {
             Some(open) if open::identity(&self.path).ok() == Some(open.file) => Some(open),
             Some(open) => {
-                tracing::warn!("the audit store's file was replaced, it is opened anew");
-                drop(open);
+                leave(open).await;
                 None
             }
             None => None,
@@ -81,9 +90,7 @@ impl Store {
 
     /// The bytes of the file and its write-ahead log.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        [self.path.as_os_str(), &log]
+        [self.path.clone(), open::log_path(&self.path)]
             .iter()
             .filter_map(|path| std::fs::metadata(path).ok())
             .map(|metadata| metadata.len())

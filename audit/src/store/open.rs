@@ -1,6 +1,6 @@
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
@@ -62,6 +62,9 @@ async fn prepare(
 
 /// The file, made where there is none, closed to everyone but its owner.
 fn create(path: &Path) -> io::Result<FileIdentity> {
+    if !path.try_exists()? {
+        set_aside_log(path)?;
+    }
     let file = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -78,6 +81,24 @@ fn create(path: &Path) -> io::Result<FileIdentity> {
         file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     }
     Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Renames the write-ahead log of a file that is gone: SQLite would play it into the new one.
+fn set_aside_log(path: &Path) -> io::Result<()> {
+    let log = log_path(path);
+    if std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0) {
+        let aside = log.with_added_extension("orphaned");
+        tracing::warn!(aside = %aside.display(), "the audit store is gone but its log is not, the log is set aside");
+        std::fs::rename(log, aside)?;
+    }
+    Ok(())
+}
+
+/// The write-ahead log of a store.
+pub(super) fn log_path(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
 }
 
 /// Which file the path names now.

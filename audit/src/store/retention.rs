@@ -91,3 +91,83 @@ async fn vacuum(connection: &mut SqliteConnection, limit: i64) -> Result<bool, s
     sqlx::raw_sql("PRAGMA incremental_vacuum(500)").execute(connection).await?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use model::Record;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::store::Row;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-31 00:00 UTC);
+
+    fn row(number: i64, age: Duration) -> Row {
+        let micros = (NOW - age).unix_timestamp_nanos() / 1_000;
+        let text = format!(
+            r#"{{"id":"{number}","timeMicros":{micros},"phase":"validate","uid":"","username":"","groups":[],
+            "kind":{{"version":"v1","kind":"Pod"}},"subResource":"","namespace":"","name":"","dryRun":false,
+            "allowed":true,"code":"","message":"{}","patched":false,"policies":[],"findings":[],
+            "times":{{"decode":0,"queue":0,"matching":0,"evaluate":0,"total":0}}}}"#,
+            "x".repeat(500)
+        );
+        Row::new(&serde_json::from_str::<Record>(&text).unwrap()).unwrap()
+    }
+
+    async fn store(path: &Path, rows: impl Iterator<Item = (i64, Duration)>) -> Store {
+        let mut store = Store::new(path, None);
+        let rows: Vec<_> = rows.map(|(number, age)| row(number, age)).collect();
+        store.append(&rows).await.unwrap();
+        store
+    }
+
+    async fn prune_all(store: &mut Store, retention: &Retention) -> u64 {
+        let mut records = 0;
+        loop {
+            let pruned = store.prune(retention, NOW).await.unwrap();
+            assert!(pruned.records <= 500, "steps are small");
+            records += pruned.records;
+            if !pruned.more {
+                return records;
+            }
+        }
+    }
+
+    async fn ids(store: &mut Store) -> Vec<i64> {
+        let connection = store.open().await.unwrap();
+        sqlx::query_scalar("SELECT CAST(id AS INTEGER) FROM record ORDER BY seq")
+            .fetch_all(connection)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn old_records_go_and_young_ones_stay_whatever_their_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let day = Duration::from_secs(24 * 3600);
+        // Every third record has an old clock.
+        let rows = (0..1_800).map(|number| (number, if number % 3 == 0 { day * 31 } else { day }));
+        let mut store = store(&directory.path().join("audit.db"), rows).await;
+        let retention = Retention { max_age: Some(day * 30), max_bytes: None };
+        assert_eq!(prune_all(&mut store, &retention).await, 600);
+        assert!(ids(&mut store).await.iter().all(|id| id % 3 != 0));
+        assert_eq!(prune_all(&mut store, &Retention { max_age: None, max_bytes: None }).await, 0);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_go_until_the_size_fits_and_the_file_shrinks() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.db");
+        let mut store = store(&path, (0..5_000).map(|number| (number, Duration::ZERO))).await;
+        let limit = 2 << 20;
+        let deleted = prune_all(&mut store, &Retention { max_age: None, max_bytes: Some(limit) }).await;
+        let left = ids(&mut store).await;
+        assert!(deleted > 0 && left.len() > 500, "{deleted} deleted");
+        assert_eq!(left, (i64::try_from(deleted).unwrap()..5_000).collect::<Vec<_>>());
+        store.close().await;
+        assert!(path.metadata().unwrap().len() <= limit, "{}", path.metadata().unwrap().len());
+    }
+}
