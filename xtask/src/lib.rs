@@ -6,7 +6,9 @@
 
 pub mod control_plane;
 pub mod daemon;
+pub mod guests;
 pub mod http;
+pub mod install;
 pub mod process;
 pub mod progress;
 pub mod workspace;

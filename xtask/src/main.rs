@@ -1,12 +1,17 @@
-//! `cargo xtask`.
-use anyhow::Result;
-use xtask::control_plane::{ControlPlane, Lifetime, build};
-fn main() -> Result<()> {
-    let binary = build::binary()?;
-    let folder = tempfile::tempdir()?;
-    let start = std::time::Instant::now();
-    let plane = ControlPlane::start(&binary, folder.path(), Lifetime::Owner)?;
-    eprintln!("{:?} {:?}", start.elapsed(), plane.processes());
-    eprintln!("{}", plane.access().run(&["get", "ns,sa,prioritylevelconfigurations", "-A"])?);
-    Ok(())
+//! `cargo xtask`: see `cargo xtask help`.
+
+mod tasks;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match tasks::Task::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            xtask::progress::say(format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
 }

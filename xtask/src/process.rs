@@ -78,7 +78,12 @@ impl Component {
                 bail!("{} ended with {status}; the end of its log:\n{}", self.name, self.log_tail());
             }
             if start.elapsed() > limit {
-                bail!("{} is not ready after {} s; the end of its log:\n{}", self.name, limit.as_secs(), self.log_tail());
+                bail!(
+                    "{} is not ready after {} s; the end of its log:\n{}",
+                    self.name,
+                    limit.as_secs(),
+                    self.log_tail()
+                );
             }
             std::thread::sleep(POLL);
         }

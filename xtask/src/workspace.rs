@@ -29,7 +29,8 @@ pub fn cache() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()) {
         return Ok(PathBuf::from(folder).join("bailey"));
     }
-    let home = std::env::var_os("HOME").context("neither `XDG_CACHE_HOME` nor `HOME` is set; set one of them")?;
+    let home =
+        std::env::var_os("HOME").context("neither `XDG_CACHE_HOME` nor `HOME` is set; set one of them")?;
     Ok(PathBuf::from(home).join(".cache/bailey"))
 }
 

@@ -57,7 +57,9 @@ pub fn binary() -> Result<PathBuf> {
 /// Names the inputs of the build: sources and compiler.
 fn key(module: &Path) -> Result<String> {
     if !go_is_installed() {
-        bail!("Go is not installed, and the control plane is built with it; install Go 1.26 or later (https://go.dev/dl)");
+        bail!(
+            "Go is not installed, and the control plane is built with it; install Go 1.26 or later (https://go.dev/dl)"
+        );
     }
     let version = Command::new("go").args(["env", "GOVERSION"]).current_dir(module).output()?;
     let mut hash = Sha256::new();
@@ -75,11 +77,15 @@ fn key(module: &Path) -> Result<String> {
 fn link_flags() -> String {
     let (major, minor, version) = KUBERNETES_VERSION;
     let package = "k8s.io/component-base/version";
-    format!("-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}")
+    format!(
+        "-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
+    )
 }
 
 fn build(module: &Path, output: &Path) -> Result<()> {
-    say("building etcd, kube-apiserver, kube-controller-manager and kubectl from source (once, 4 to 10 minutes)");
+    say(
+        "building etcd, kube-apiserver, kube-controller-manager and kubectl from source (once, 4 to 10 minutes)",
+    );
     let start = Instant::now();
     let total = package_count(module);
     let mut command = Command::new("go");
@@ -110,7 +116,9 @@ fn follow(stream: ChildStderr, total: usize, start: Instant) -> String {
         if reported.elapsed() >= REPORT_EVERY {
             reported = Instant::now();
             let seconds = start.elapsed().as_secs();
-            say(format!("  {fetched} modules fetched, {done} of at most {total} packages compiled, {seconds} s"));
+            say(format!(
+                "  {fetched} modules fetched, {done} of at most {total} packages compiled, {seconds} s"
+            ));
         }
     }
     last.join("\n")
@@ -119,7 +127,8 @@ fn follow(stream: ChildStderr, total: usize, start: Instant) -> String {
 /// How many packages the binary is made of; zero when unknown. Fetches the modules too.
 fn package_count(module: &Path) -> usize {
     say("  fetching Go modules");
-    let listed = Command::new("go").args(["list", "-deps", "."]).current_dir(module).stderr(Stdio::null()).output();
+    let listed =
+        Command::new("go").args(["list", "-deps", "."]).current_dir(module).stderr(Stdio::null()).output();
     listed.map_or(0, |output| output.stdout.split(|byte| *byte == b'\n').count())
 }
 

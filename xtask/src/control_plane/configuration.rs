@@ -92,8 +92,7 @@ fn write_admission(folder: &Path, client: &Issued) -> Result<PathBuf> {
     });
     let plugins = ["ValidatingAdmissionWebhook", "MutatingAdmissionWebhook"]
         .map(|name| json!({"name": name, "configuration": configuration}));
-    let config =
-        json!({"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration", "plugins": plugins});
+    let config = json!({"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration", "plugins": plugins});
     let file = folder.join("admission.json");
     write(&file, &serde_json::to_string_pretty(&config)?)?;
     Ok(file)

@@ -43,7 +43,14 @@ pub(super) fn token(secret: &str, file: &str) -> String {
 /// The API server's token file: token, user, uid, groups.
 pub(super) fn token_file(secret: &str) -> String {
     ALL.iter().fold(String::new(), |mut text, (file, user)| {
-        let _ = writeln!(text, "{},{},{},\"{}\"", token(secret, file), user.name, user.name, user.groups.join(","));
+        let _ = writeln!(
+            text,
+            "{},{},{},\"{}\"",
+            token(secret, file),
+            user.name,
+            user.name,
+            user.groups.join(",")
+        );
         text
     })
 }

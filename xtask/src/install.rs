@@ -1,0 +1,113 @@
+//! Putting Bailey's objects into a cluster: definitions, rights, webhooks, modules, samples.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::control_plane::Access;
+use crate::workspace;
+
+const DEPLOY: &str = "deploy";
+
+/// Installs the namespace, Bailey's rights and its custom resources, and waits until they are served.
+///
+/// # Errors
+/// When `deploy/` is incomplete or the API server refuses something.
+pub fn prerequisites(access: &Access) -> Result<()> {
+    for name in ["namespace.yaml", "rbac.yaml"] {
+        access.apply(&manifest(name)?)?;
+    }
+    for file in yaml_files(&workspace::root().join(DEPLOY).join("crds"))? {
+        access.apply(&read(&file)?)?;
+    }
+    let names = ["crd/policies.bailey.dev", "crd/policybindings.bailey.dev"];
+    let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
+    access.run(&[&wait[..], &names[..]].concat()).map(drop)
+}
+
+/// Points the API server's webhooks at a Bailey on a loopback port.
+///
+/// # Errors
+/// When the API server refuses the configurations.
+pub fn webhooks(access: &Access, port: u16) -> Result<()> {
+    let authority = std::fs::read(access.authority()).context("cannot read the certificate authority")?;
+    let text = manifest("webhooks-url.yaml")?
+        .replace("${ADDRESS}", &format!("127.0.0.1:{port}"))
+        .replace("${CA_BUNDLE}", &STANDARD.encode(authority));
+    access.apply(&text)
+}
+
+/// Stores a WebAssembly module as the ConfigMap `bailey-system/<name>` and returns its digest, `sha256:…`.
+///
+/// # Errors
+/// When the module cannot be read or the API server refuses it, for example because it is above 1 MiB.
+pub fn module(access: &Access, name: &str, file: &Path) -> Result<String> {
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let object = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": "bailey-system"},
+        "binaryData": {format!("{name}.wasm"): STANDARD.encode(&bytes)},
+    });
+    access.apply(&object.to_string())?;
+    Ok(digest(&bytes))
+}
+
+/// The sample policies as (file name, text), with the digest of the module filled in.
+///
+/// # Errors
+/// When `deploy/samples` cannot be read.
+pub fn samples(module_digest: &str) -> Result<Vec<(String, String)>> {
+    let files = yaml_files(&workspace::root().join(DEPLOY).join("samples"))?;
+    let filled = files.into_iter().map(|file| {
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok((name, read(&file)?.replace("${DIGEST}", module_digest)))
+    });
+    filled.collect()
+}
+
+/// The digest of a module as policies name it: `sha256:` and hexadecimal digits.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    let digits: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
+}
+
+fn manifest(name: &str) -> Result<String> {
+    read(&workspace::root().join(DEPLOY).join("manifests").join(name))
+}
+
+fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    Ok(files)
+}
+
+fn read(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_is_that_of_the_standard() {
+        // The SHA-256 of the empty string.
+        let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(digest(b""), empty);
+    }
+
+    #[test]
+    fn no_placeholder_is_left_in_samples() {
+        for (name, text) in samples("sha256:00").unwrap() {
+            assert!(!text.contains("${"), "{name} has a placeholder that nobody fills in");
+        }
+    }
+}

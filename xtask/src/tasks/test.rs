@@ -1,0 +1,43 @@
+//! `test`: everything that has to be green, from a fresh clone.
+
+use anyhow::Result;
+use clap::Args;
+use xtask::control_plane::build;
+use xtask::guests;
+use xtask::progress::say;
+
+use super::{lint, run};
+
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Leave out formatting, clippy, dependency and freshness checks.
+    #[arg(long)]
+    no_lint: bool,
+    /// Leave out the whole-system tests, which need Go for the control plane.
+    #[arg(long)]
+    no_cluster: bool,
+    /// Arguments for `cargo test`, for example `--package audit`.
+    #[arg(last = true)]
+    cargo: Vec<String>,
+}
+
+/// Builds what tests start as processes, lints, then runs `cargo test`.
+pub(crate) fn test(arguments: &Arguments) -> Result<()> {
+    if !arguments.no_cluster {
+        build::binary()?;
+    }
+    guests::build()?;
+    if !arguments.no_lint {
+        lint::lint(&lint::Arguments::default())?;
+    }
+    say("building bailey for the whole-system tests");
+    run::show("cargo", &["build", "--package", "cli"])?;
+    say("running the tests");
+    let mut command = vec!["test", "--workspace", "--no-fail-fast"];
+    if arguments.no_cluster {
+        command.extend(["--exclude", "tests"]);
+    }
+    command.extend(arguments.cargo.iter().map(String::as_str));
+    run::show("cargo", &command)
+}

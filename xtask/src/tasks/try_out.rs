@@ -1,0 +1,59 @@
+//! What `up` prints in the end: how to use what runs.
+
+use xtask::control_plane::{ALICE, Access};
+
+/// The namespace of the examples.
+pub(super) const NAMESPACE: &str = "team-a";
+
+/// The namespace, and its owner's right to work in it.
+pub(super) const NAMESPACE_OBJECTS: &str = r"
+apiVersion: v1
+kind: Namespace
+metadata: {name: team-a}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: owner, namespace: team-a}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
+";
+
+pub(super) fn print_cluster(access: &Access) {
+    let run = format!("kubectl --namespace {NAMESPACE} run");
+    println!(
+        "
+Kubernetes runs with Bailey as its admission webhook. You are alice, the owner of the namespace {NAMESPACE}:
+
+  export PATH={bin}:$PATH
+  export KUBECONFIG={kubeconfig}
+
+Allowed, and gets the label bailey.dev/team:
+  {run} good --image=registry.example.com/web:1 --labels=owner=alice
+
+Refused by a Rego policy:
+  {run} nobodys --image=registry.example.com/web:1
+
+Refused by a WebAssembly plugin:
+  {run} elsewhere --image=docker.io/library/nginx --labels=owner=alice
+
+Every decision: {bailey} audit tail --audit-db {audit}
+The administrator's kubeconfig: {admin}
+Stop: cargo xtask down{dir}",
+        bin = access.folder().join("bin").display(),
+        kubeconfig = access.kubeconfig(ALICE).display(),
+        bailey = super::up::release_binary().display(),
+        audit = access.folder().join("bailey/audit.db").display(),
+        admin = access.kubeconfig(xtask::control_plane::ADMIN).display(),
+        dir = dir_flag(access.folder()),
+    );
+}
+
+/// ` --dir …` where the folder is not the one that tasks take by themselves.
+pub(super) fn dir_flag(folder: &std::path::Path) -> String {
+    let usual = xtask::workspace::target().join("up");
+    if usual.canonicalize().is_ok_and(|usual| usual == folder) {
+        return String::new();
+    }
+    format!(" --dir {}", folder.display())
+}
