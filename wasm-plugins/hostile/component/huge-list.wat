@@ -1,0 +1,6 @@
+;; validate: policy_output_too_large
+;; says: limit of 1048576 bytes
+(data (i32.const 1024) "\00\00\00\00\00\00\01\00\40\42\0f\00")
+(func $validate (export "validate") (param i32 i32 i32 i32) (result i32)
+  (drop (memory.grow (i32.const 800)))
+  (i32.const 1024))

@@ -1,0 +1,4 @@
+(component
+  ;; load: policy_invalid
+  ;; says: does not fit world
+)

@@ -1,0 +1,4 @@
+;; validate: policy_trapped
+;; says: integer divide by zero
+(func $call (export "__guest_call") (param i32 i32) (result i32)
+  (i32.div_u (i32.const 1) (i32.const 0)))

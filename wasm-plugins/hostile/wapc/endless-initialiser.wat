@@ -1,0 +1,3 @@
+;; load: policy_invalid
+;; says: ran longer
+(func (export "wapc_init") (loop $on (br $on)))
