@@ -1,0 +1,223 @@
+//! JSON to regorus values: the costliest step of a request, so done once and straight from the text.
+//!
+//! Compared with `Value::from_json_str` the names of fields come from a small table per thread (the same few
+//! hundred names occur in every object), objects are built sorted in one step, and nothing is checked per
+//! element. Numbers keep all 64 bits of an integer; what has a fraction, an exponent or more bits is an `f64`,
+//! as in the API server.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use model::{Code, MAX_DEPTH};
+use regorus::Value;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+use crate::EvaluationError;
+
+/// How many field names a thread keeps.
+const NAMES: usize = 2_048;
+/// The longest field name that is kept, in bytes.
+const LONGEST_NAME: usize = 64;
+
+/// Decodes JSON text.
+///
+/// # Errors
+/// [`Code::ReviewMalformed`] when the text is not one JSON value, [`Code::ReviewTooDeep`] when it nests deeper
+/// than [`MAX_DEPTH`].
+pub fn decode(text: &[u8]) -> Result<Value, EvaluationError> {
+    let too_deep = Cell::new(false);
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let decoded = NAME_TABLE.with(|names| match names.try_borrow_mut() {
+        Ok(mut names) => Seed { depth: 0, too_deep: &too_deep, names: &mut names }.deserialize(&mut deserializer),
+        Err(error) => Err(serde_json::Error::custom(error)),
+    });
+    decoded.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| {
+        if too_deep.get() {
+            let message = format!("the JSON nests deeper than {MAX_DEPTH} levels");
+            return EvaluationError::new(Code::ReviewTooDeep, message);
+        }
+        EvaluationError::new(Code::ReviewMalformed, format!("the JSON cannot be read: {error}"))
+    })
+}
+
+/// A JSON value as a regorus value.
+pub fn from_json(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        serde_json::Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(value), _) => Value::from(value),
+            (None, Some(value)) => Value::from(value),
+            (None, None) => number.as_f64().map_or(Value::Null, Value::from),
+        },
+        serde_json::Value::String(text) => Value::String(text.as_str().into()),
+        serde_json::Value::Array(items) => Value::from(items.iter().map(from_json).collect::<Vec<_>>()),
+        serde_json::Value::Object(fields) => Value::from(
+            fields
+                .iter()
+                .map(|(name, value)| (Value::String(name.as_str().into()), from_json(value)))
+                .collect::<BTreeMap<_, _>>(),
+        ),
+    }
+}
+
+/// What a policy sees as `input`: the admission request as `review` and as `request`, and the binding's parameters.
+///
+/// The request is shared, not copied.
+pub fn envelope(review: &Value, parameters: &Value) -> Value {
+    let field = |name: &str, value: &Value| (Value::String(name.into()), value.clone());
+    Value::from(BTreeMap::from([
+        field("parameters", parameters),
+        field("request", review),
+        field("review", review),
+    ]))
+}
+
+// Names of fields ---------------------------------------------------------------------------------------
+
+thread_local! {
+    static NAME_TABLE: RefCell<Names> = RefCell::new(Names { slots: vec![None; NAMES] });
+}
+
+/// Field names that were seen, each in the one slot that its hash gives: a lookup has a fixed cost, and
+/// whoever sends colliding names only loses the saving.
+struct Names {
+    slots: Vec<Option<Arc<str>>>,
+}
+
+impl Names {
+    fn get(&mut self, name: &str) -> Arc<str> {
+        if name.len() > LONGEST_NAME {
+            return name.into();
+        }
+        let index = usize::try_from(hash(name.as_bytes()) % 2_048).unwrap_or_default();
+        let Some(slot) = self.slots.get_mut(index) else { return name.into() };
+        match slot {
+            Some(known) if known.as_ref() == name => known.clone(),
+            _ => slot.insert(name.into()).clone(),
+        }
+    }
+}
+
+/// The first and last eight bytes and the length, mixed.
+fn hash(name: &[u8]) -> u64 {
+    let word = |bytes: Option<&[u8]>| {
+        let mut word = [0_u8; 8];
+        for (to, from) in word.iter_mut().zip(bytes.unwrap_or(name)) {
+            *to = *from;
+        }
+        u64::from_le_bytes(word)
+    };
+    let first = word(name.first_chunk::<8>().map(|chunk| chunk.as_slice()));
+    let last = word(name.last_chunk::<8>().map(|chunk| chunk.as_slice()));
+    let length = u64::try_from(name.len()).unwrap_or_default();
+    let mixed = (first ^ last.rotate_left(23) ^ length).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mixed >> 40
+}
+
+// Decoding ----------------------------------------------------------------------------------------------
+
+struct Seed<'a> {
+    depth: usize,
+    too_deep: &'a Cell<bool>,
+    names: &'a mut Names,
+}
+
+impl Seed<'_> {
+    /// The seed for what is inside.
+    fn deeper<E: serde::de::Error>(&mut self) -> Result<usize, E> {
+        if self.depth >= MAX_DEPTH {
+            self.too_deep.set(true);
+            return Err(E::custom("too deep"));
+        }
+        Ok(self.depth.saturating_add(1))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::String(text.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut access: A) -> Result<Value, A::Error> {
+        let depth = self.deeper()?;
+        let mut items = Vec::new();
+        while let Some(item) =
+            access.next_element_seed(Seed { depth, too_deep: self.too_deep, names: &mut *self.names })?
+        {
+            items.push(item);
+        }
+        Ok(Value::from(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut access: A) -> Result<Value, A::Error> {
+        let depth = self.deeper()?;
+        let mut fields = Vec::new();
+        while let Some(name) = access.next_key_seed(NameSeed { names: &mut *self.names })? {
+            let value = access.next_value_seed(Seed { depth, too_deep: self.too_deep, names: &mut *self.names })?;
+            fields.push((Value::String(name), value));
+        }
+        // Of a name that occurs twice the last one counts, as everywhere in Kubernetes.
+        Ok(Value::from(BTreeMap::from_iter(fields)))
+    }
+}
+
+struct NameSeed<'a> {
+    names: &'a mut Names,
+}
+
+impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
+    type Value = Arc<str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Arc<str>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for NameSeed<'_> {
+    type Value = Arc<str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the name of a field")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Arc<str>, E> {
+        Ok(self.names.get(name))
+    }
+}

@@ -1,0 +1,142 @@
+//! The cluster objects that policies may read, in the shape Gatekeeper gave them.
+//!
+//! `data.inventory.cluster[groupVersion][Kind][name]` and
+//! `data.inventory.namespace[namespace][groupVersion][Kind][name]`. One per evaluation thread; a change copies
+//! only the maps on the way to the object, and only while an evaluation still holds the old ones.
+
+use std::collections::BTreeMap;
+
+use model::{LookupKind, ObjectEvent, ObjectKey, StoredObject};
+use regorus::Value;
+
+use super::input;
+
+/// The objects of the watch caches, as `data` for policies.
+#[derive(Debug, Clone)]
+pub struct RegoInventory {
+    data: Value,
+}
+
+impl Default for RegoInventory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RegoInventory {
+    /// An inventory without objects.
+    pub fn new() -> Self {
+        let empty = |name: &str| (Value::from(name), Value::new_object());
+        let inventory = Value::from(BTreeMap::from([empty("cluster"), empty("namespace")]));
+        Self { data: Value::from(BTreeMap::from([(Value::from("inventory"), inventory)])) }
+    }
+
+    /// Follows one change of the watch caches. An object that is not JSON is left out, and that is logged.
+    pub fn apply(&mut self, event: &ObjectEvent) {
+        match event {
+            ObjectEvent::Upsert(object) => match decode(object) {
+                Some(value) => self.set(&path(&object.key), value),
+                None => self.remove(&path(&object.key)),
+            },
+            ObjectEvent::Delete(key) => self.remove(&path(key)),
+            ObjectEvent::Replace(kind, objects) => {
+                self.clear(kind);
+                self.fill(objects);
+            }
+            ObjectEvent::Drop(kind) => self.clear(kind),
+        }
+    }
+
+    /// The whole document, with `inventory` in it; shared, not copied.
+    pub fn data(&self) -> Value {
+        self.data.clone()
+    }
+
+    /// Puts in the objects of one kind, a map at a time.
+    fn fill(&mut self, objects: &[StoredObject]) {
+        let mut maps: BTreeMap<Vec<&str>, BTreeMap<Value, Value>> = BTreeMap::new();
+        let paths: Vec<Vec<String>> = objects.iter().map(|object| path(&object.key)).collect();
+        for (object, path) in objects.iter().zip(&paths) {
+            let Some(value) = decode(object) else { continue };
+            let parents = path.iter().take(path.len().saturating_sub(1)).map(String::as_str).collect();
+            maps.entry(parents).or_default().insert(Value::from(object.key.name.as_str()), value);
+        }
+        for (path, map) in maps {
+            let path: Vec<String> = path.into_iter().map(str::to_owned).collect();
+            self.set(&path, Value::from(map));
+        }
+    }
+
+    fn set(&mut self, path: &[String], value: Value) {
+        let Some((name, parents)) = path.split_last() else { return };
+        let mut map = &mut self.data;
+        for parent in parents {
+            let Ok(fields) = map.as_object_mut() else { return };
+            map = fields.get_or_insert_with(Value::from(parent.as_str()), Value::new_object);
+        }
+        if let Ok(fields) = map.as_object_mut() {
+            fields.insert(Value::from(name.as_str()), value);
+        }
+    }
+
+    fn remove(&mut self, path: &[String]) {
+        remove_in(&mut self.data, path, 0);
+    }
+
+    /// Takes out all objects of a kind, in every namespace.
+    fn clear(&mut self, kind: &LookupKind) {
+        let group_version = group_version(kind);
+        let tail = |head: &[&str]| {
+            let parts = head.iter().copied().chain([group_version.as_str(), kind.kind.as_str()]);
+            parts.map(str::to_owned).collect::<Vec<_>>()
+        };
+        self.remove(&tail(&["inventory", "cluster"]));
+        let namespaces: Vec<String> = match &self.data["inventory"]["namespace"] {
+            Value::Object(fields) => fields.keys().filter_map(|name| name.as_string().ok()).map(|n| n.to_string()).collect(),
+            _ => Vec::new(),
+        };
+        for namespace in namespaces {
+            self.remove(&tail(&["inventory", "namespace", &namespace]));
+        }
+    }
+}
+
+/// Removes what is at a path, and the maps that it leaves empty, but for the outermost two.
+fn remove_in(map: &mut Value, path: &[String], level: usize) -> bool {
+    let Some((name, rest)) = path.split_first() else { return true };
+    let name = Value::from(name.as_str());
+    // Looked up first: `as_object_mut` copies a map that is shared, even if nothing changes.
+    if map.as_object().map_or(true, |fields| !fields.contains_key(&name)) {
+        return false;
+    }
+    let Ok(fields) = map.as_object_mut() else { return false };
+    let gone = match fields.get_mut(&name) {
+        Some(child) => remove_in(child, rest, level.saturating_add(1)),
+        None => false,
+    };
+    if gone {
+        fields.remove(&name);
+    }
+    gone && fields.is_empty() && level > 1
+}
+
+fn decode(object: &StoredObject) -> Option<Value> {
+    input::decode(object.json.as_bytes())
+        .map_err(|error| tracing::warn!(name = object.key.name, %error, "a cluster object is left out of the inventory"))
+        .ok()
+}
+
+fn path(key: &ObjectKey) -> Vec<String> {
+    let mut path = vec!["inventory".to_owned()];
+    if key.namespace.is_empty() {
+        path.push("cluster".to_owned());
+    } else {
+        path.extend(["namespace".to_owned(), key.namespace.clone()]);
+    }
+    path.extend([group_version(&key.kind), key.kind.kind.clone(), key.name.clone()]);
+    path
+}
+
+fn group_version(kind: &LookupKind) -> String {
+    if kind.group.is_empty() { kind.version.clone() } else { format!("{}/{}", kind.group, kind.version) }
+}
