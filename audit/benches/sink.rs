@@ -3,6 +3,8 @@
 //! `cargo bench -p audit`. The first figure is the price on the request path; the second is the
 //! sustained rate of the one writer, on the disk that holds the temporary directory.
 
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a bench may fail")]
+
 use std::time::{Duration, Instant};
 
 use audit::{AuditConfig, AuditMetrics, AuditSink};

@@ -88,7 +88,7 @@ pub struct AuditMetrics {
 }
 
 impl AuditMetrics {
-    /// Registers the figures, each named `audit_…` after the registry's own prefix.
+    /// Registers the figures, each named `bailey_audit_…`.
     pub fn register(registry: &mut Registry) -> Self {
         let lost = Family::<LossLabels, Counter>::default();
         let metrics = Self {
@@ -102,7 +102,7 @@ impl AuditMetrics {
             store_bytes: Gauge::default(),
             batch_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 14)),
         };
-        let at = registry.sub_registry_with_prefix("audit");
+        let at = registry.sub_registry_with_prefix("bailey_audit");
         at.register("records_written", "Records written to the store", metrics.written.clone());
         at.register("records_lost", "Records not kept, by reason", lost);
         at.register("records_pruned", "Records deleted by retention", metrics.pruned.clone());

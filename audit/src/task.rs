@@ -20,18 +20,25 @@ pub struct AuditTask {
     writer: JoinHandle<()>,
     commands: mpsc::Sender<Command>,
     queue: Arc<Queue>,
+    /// Whether the writer's end was seen: a handle must not be asked again.
+    seen: bool,
 }
 
 impl AuditTask {
     pub(crate) fn new(writer: JoinHandle<()>, commands: mpsc::Sender<Command>, queue: Arc<Queue>) -> Self {
-        Self { writer, commands, queue }
+        Self { writer, commands, queue, seen: false }
     }
 
     /// Waits for the writer to end, which it does only by a fault: the daemon must then end too.
     ///
-    /// Safe to cancel and to call again, as in `select!`. Not to be called after it has returned.
+    /// Safe to cancel and to call again, as in `select!`; once it has returned, it never does so again.
     pub async fn ended(&mut self) -> WriterEnded {
-        WriterEnded((&mut self.writer).await.err())
+        if self.seen {
+            return std::future::pending().await;
+        }
+        let outcome = (&mut self.writer).await;
+        self.seen = true;
+        WriterEnded(outcome.err())
     }
 
     /// Takes no more records, writes those that wait, and closes the store.
@@ -40,6 +47,9 @@ impl AuditTask {
     /// that come later are counted too. When the last transaction is still under way at the deadline,
     /// its records count as lost although they may yet be there: the figure is never too low.
     pub async fn shutdown(mut self, deadline: Duration) -> u64 {
+        if self.seen {
+            return 0;
+        }
         let before = self.queue.metrics.lost(LossReason::Shutdown);
         let stop = async {
             // An error means that the writer has ended: what it left behind is counted already.

@@ -1,5 +1,14 @@
 //! A writer that is killed: what it said was written is there, once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;

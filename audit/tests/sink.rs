@@ -1,5 +1,14 @@
 //! What is kept, what is counted as lost, and that the two make up everything.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail"
+)]
+
 mod support;
 
 use std::os::unix::fs::PermissionsExt;

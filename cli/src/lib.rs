@@ -1,1 +1,41 @@
-//! placeholder
+//! The command line of Bailey: one file per command, and the codes they exit with.
+//!
+//! Comes in: arguments and environment. Goes out: text for people, or one JSON value a line for
+//! programs, on standard output; errors on standard error; an [`Exit`] code.
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod commands;
+mod exit;
+mod output;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use arguments::{Cli, Command};
+pub use exit::Exit;
+
+/// Runs the command that the process's arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let stdout = std::io::stdout();
+    let colour = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let outcome = tokio::runtime::Runtime::new()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(commands::run(cli.command, &mut stdout.lock(), colour)));
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let exit = Exit::of(&error);
+            if exit != Exit::Done {
+                // Nobody is left to be told when standard error is closed.
+                let _ = writeln!(std::io::stderr(), "error: {}", output::one_line(&format!("{error:#}")));
+            }
+            exit.into()
+        }
+    }
+}

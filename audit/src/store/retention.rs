@@ -93,6 +93,7 @@ async fn vacuum(connection: &mut SqliteConnection, limit: i64) -> Result<bool, s
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test may fail")]
 mod tests {
     use std::path::Path;
     use std::time::Duration;

@@ -1,0 +1,31 @@
+use clap::{Parser, Subcommand};
+
+use crate::commands::{audit, completions, crds};
+
+/// Keeps a Kubernetes cluster safe for users who do not know or trust each other
+#[derive(Debug, Parser)]
+#[command(name = "bailey", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 not found, 4 a check found a difference";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon: answer the API server's admission reviews
+    Serve(Box<server::ServeArgs>),
+    /// Read the decisions that were kept
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Print, write or check the custom resource definitions
+    Crds(crds::CrdsArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the version
+    Version,
+}

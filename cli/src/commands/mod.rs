@@ -1,0 +1,24 @@
+//! One file per command.
+
+pub(crate) mod audit;
+mod audit_show;
+mod audit_tail;
+pub(crate) mod completions;
+pub(crate) mod crds;
+mod serve;
+mod version;
+
+use std::io::Write;
+
+use crate::{Command, Exit};
+
+/// Runs a command, which writes its result to `out`.
+pub(crate) async fn run(command: Command, out: &mut impl Write, colour: bool) -> anyhow::Result<Exit> {
+    match command {
+        Command::Serve(args) => serve::run(*args).await,
+        Command::Audit(command) => audit::run(command, out, colour).await,
+        Command::Crds(args) => crds::run(&args, out),
+        Command::Completions(args) => completions::run(&args, out),
+        Command::Version => version::run(out),
+    }
+}
