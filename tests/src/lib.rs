@@ -1,1 +1,20 @@
-//! placeholder
+//! The harness of the whole-system tests: a real control plane with the real `bailey` process as its webhook.
+//!
+//! A test file shares one [`World`] ([`World::shared`]); its tests are apart by [`Namespace`], and each
+//! acts as an ordinary user. A world that a test wants to break is its own ([`World::start`]). Waiting is
+//! always for a condition ([`until`]). Everything stops with the test process, however it ends.
+
+mod apply;
+mod namespace;
+mod outcome;
+mod policies;
+mod wait;
+mod world;
+
+pub use apply::{Objects, documents};
+pub use namespace::Namespace;
+pub use outcome::{Refusal, refusal};
+pub use policies::{conditions, required_label};
+pub use wait::{SOON, until, until_some};
+pub use world::{Bailey, World};
+pub use xtask::control_plane::{ADMIN, ALICE, BOB, User};

@@ -1,0 +1,204 @@
+//! A control plane with Bailey as its webhook.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tempfile::TempDir;
+use xtask::control_plane::{Access, ControlPlane, Lifetime, build};
+use xtask::daemon::{self, Settings};
+use xtask::process::Component;
+use xtask::{guests, http, install};
+
+use crate::{Namespace, User};
+
+static SHARED: OnceLock<World> = OnceLock::new();
+
+/// A running control plane and the running `bailey` that it asks.
+pub struct World {
+    /// The running daemon.
+    pub bailey: Bailey,
+    access: Access,
+    plane: Mutex<ControlPlane>,
+}
+
+/// The `bailey` process of a world.
+pub struct Bailey {
+    /// How it was started.
+    pub settings: Settings,
+    component: Mutex<Component>,
+}
+
+impl World {
+    /// The world that all tests of one file share, started by the first that asks.
+    ///
+    /// # Panics
+    /// When it cannot be started; the message has the end of the failing component's log.
+    pub fn shared() -> &'static Self {
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// A world of its own, with Bailey as its webhook and no policies.
+    ///
+    /// # Panics
+    /// When it cannot be started; the message has the end of the failing component's log.
+    #[must_use]
+    pub fn start() -> Self {
+        // The guard of the control plane removes the folder, also where nothing is dropped.
+        let folder = TempDir::with_prefix("bailey-test-").unwrap().keep();
+        let (binary, control_plane) = (daemon::built("debug"), build::binary());
+        let (binary, control_plane) = (binary.unwrap_or_else(fail), control_plane.unwrap_or_else(fail));
+        let mut plane = ControlPlane::start(&control_plane, &folder, Lifetime::Owner).unwrap_or_else(fail);
+        let access = plane.access().clone();
+        install::prerequisites(&access).unwrap_or_else(fail);
+        let settings = Settings::for_cluster(&binary, &access).unwrap_or_else(fail);
+        let mut component = settings.spawn().unwrap_or_else(fail);
+        plane.watch(component.pid()).unwrap_or_else(fail);
+        settings.wait_ready(&mut component).unwrap_or_else(fail);
+        install::webhooks(&access, settings.webhook_port).unwrap_or_else(fail);
+        let bailey = Bailey { settings, component: Mutex::new(component) };
+        Self { bailey, access, plane: Mutex::new(plane) }
+    }
+
+    /// The files of the control plane.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// A client of a user.
+    ///
+    /// # Panics
+    /// When the kubeconfig is broken.
+    pub async fn client(&self, user: User) -> Client {
+        // The process has one cryptography provider; every client may ask for it first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let kubeconfig = Kubeconfig::read_from(self.access.kubeconfig(user)).unwrap();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        Client::try_from(config).unwrap()
+    }
+
+    /// A new namespace for one test.
+    pub async fn namespace(&self, purpose: &str) -> Namespace {
+        Namespace::create(self, purpose).await
+    }
+
+    /// Stores a built guest in a ConfigMap and returns its digest.
+    ///
+    /// # Panics
+    /// When the guest has not been built.
+    pub fn store_module(&self, name: &str) -> String {
+        let file = guests::folder().join(format!("{name}.wasm"));
+        assert!(file.is_file(), "`{}` is missing; run `cargo xtask test`", file.display());
+        install::module(&self.access, name, &file).unwrap_or_else(fail)
+    }
+
+    /// Runs kubectl as a user, whatever comes of it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn kubectl(&self, user: User, arguments: &[&str]) -> Output {
+        let mut command = Command::new(self.access.kubectl());
+        command.arg("--kubeconfig").arg(self.access.kubeconfig(user)).args(arguments);
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Points the API server at Bailey again, after a test took the webhooks away.
+    ///
+    /// # Panics
+    /// When the API server refuses.
+    pub fn install_webhooks(&self) {
+        install::webhooks(&self.access, self.bailey.settings.webhook_port).unwrap_or_else(fail);
+    }
+
+    /// Stops Bailey and starts it again with the same settings.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn restart_bailey(&self) {
+        self.stop_bailey();
+        self.start_bailey();
+    }
+
+    /// Stops Bailey as a rollout does.
+    ///
+    /// # Panics
+    /// When another thread panicked with it.
+    pub fn stop_bailey(&self) {
+        let mut component = self.bailey.component.lock().unwrap();
+        component.stop();
+        self.plane.lock().unwrap().forget(component.pid()).unwrap_or_else(fail);
+    }
+
+    /// Starts Bailey again.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_bailey(&self) {
+        let mut component = self.bailey.settings.spawn().unwrap_or_else(fail);
+        self.plane.lock().unwrap().watch(component.pid()).unwrap_or_else(fail);
+        self.bailey.settings.wait_ready(&mut component).unwrap_or_else(fail);
+        *self.bailey.component.lock().unwrap() = component;
+    }
+}
+
+impl Bailey {
+    /// The Prometheus metrics as text.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn metrics(&self) -> String {
+        let (status, body) = http::get(self.settings.http_port, "/metrics").unwrap_or_else(fail);
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// Runs `bailey audit …` over its database and returns what it prints, or its error.
+    ///
+    /// # Errors
+    /// With the command's own message when it fails.
+    ///
+    /// # Panics
+    /// When the command cannot be started or prints no text.
+    pub fn audit(&self, arguments: &[&str]) -> Result<String, String> {
+        let (sub_command, rest) = arguments.split_first().expect("a sub-command");
+        let mut command = Command::new(&self.settings.binary);
+        command.args(["audit", sub_command, "--audit-db"]).arg(self.settings.audit_database()).args(rest);
+        let output = command.output().unwrap();
+        if output.status.success() {
+            return Ok(String::from_utf8(output.stdout).unwrap());
+        }
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// The end of its log.
+    ///
+    /// # Panics
+    /// When another thread panicked with it.
+    pub fn log_tail(&self) -> String {
+        self.component.lock().unwrap().log_tail()
+    }
+
+    /// Its log file.
+    pub fn log(&self) -> PathBuf {
+        self.settings.folder.join("bailey.log")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Before the control plane, whose drop follows: bailey would only log its absence.
+        if let Ok(component) = self.bailey.component.get_mut() {
+            component.stop();
+            if let Ok(plane) = self.plane.get_mut() {
+                let _ = plane.forget(component.pid());
+            }
+        }
+    }
+}
+
+/// Fails the test with the whole chain of causes.
+fn fail<T, E: std::fmt::Display>(error: E) -> T {
+    panic!("{error:#}")
+}
