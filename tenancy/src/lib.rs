@@ -2,5 +2,7 @@
 
 pub mod api;
 mod digest;
+pub mod files;
+mod tasks;
 
 pub use api::crd_documents;
