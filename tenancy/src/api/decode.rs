@@ -33,10 +33,12 @@ pub(crate) enum Place {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct Envelope {
-    api_version: String,
-    kind: String,
+    #[serde(rename = "apiVersion")]
+    _api_version: String,
+    #[serde(rename = "kind")]
+    _kind: String,
     metadata: Metadata,
     spec: Value,
     #[serde(rename = "status")]
@@ -73,16 +75,17 @@ pub(crate) fn decode_value(value: Value, place: &Place) -> Result<ConfigObject, 
         Some("PolicyBinding") => Code::BindingInvalid,
         _ => Code::PolicyInvalid,
     };
-    let envelope: Envelope = typed(value, "", code)?;
-    let expected = format!("{GROUP}/{VERSION}");
-    if envelope.api_version != expected {
-        let found = &envelope.api_version;
-        return Err(LoadFault::new(code, format!("apiVersion: `{found}` is not served, use `{expected}`")));
-    }
-    let kind = ConfigKind::from_name(&envelope.kind).ok_or_else(|| {
-        let found = &envelope.kind;
+    // The kind comes first: what is no object of Bailey's is called that, and not a bad Policy.
+    let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
+    let kind = ConfigKind::from_name(text("kind")).ok_or_else(|| {
+        let found = text("kind");
         LoadFault::new(code, format!("kind: `{found}` is unknown, use `Policy` or `PolicyBinding`"))
     })?;
+    let (found, expected) = (text("apiVersion"), format!("{GROUP}/{VERSION}"));
+    if found != expected {
+        return Err(LoadFault::new(code, format!("apiVersion: `{found}` is not served, use `{expected}`")));
+    }
+    let envelope: Envelope = typed(value, "", code)?;
     let Metadata { name, generate_name, generation } = envelope.metadata;
     let name = if name.is_empty() { generate_name } else { name };
     check_name(&name).map_err(|message| LoadFault::new(code, message))?;
