@@ -9,7 +9,7 @@ use regorus::Value;
 use super::builtins::Scope;
 use super::check::Entry;
 use super::output;
-use super::runner::Runner;
+use super::runner::{Runner, Time, timeout};
 use crate::{Answer, EvaluationError, Limits, Mutation};
 
 /// A compiled policy for one thread at a time. It shares no memory with other instances.
@@ -95,7 +95,7 @@ impl RegoInstance {
         match result {
             Ok(()) if start.elapsed() > budget => {
                 self.reset();
-                Err(over(budget))
+                Err(timeout(budget))
             }
             Ok(()) => {
                 self.runner.end(self.declares_lookups);
@@ -120,9 +120,9 @@ impl RegoInstance {
         for (index, entry) in self.entries.iter().enumerate() {
             let left = budget.saturating_sub(start.elapsed());
             if left.is_zero() {
-                return Err(over(budget));
+                return Err(timeout(budget));
             }
-            let value = self.runner.evaluate(index, left)?;
+            let value = self.runner.evaluate(index, Time { budget, left })?;
             take(*entry, &value)?;
         }
         Ok(())
@@ -133,8 +133,4 @@ impl RegoInstance {
         // A panic here leaves the old state in place; the next evaluation resets it before it starts.
         let _ = catch_unwind(AssertUnwindSafe(|| self.runner.reset()));
     }
-}
-
-fn over(budget: Duration) -> EvaluationError {
-    EvaluationError::new(Code::PolicyTimeout, format!("the policy took longer than {} ms", budget.as_millis()))
 }

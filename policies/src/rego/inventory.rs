@@ -117,7 +117,7 @@ fn remove_in(map: &mut Value, path: &[String], level: usize) -> bool {
     if gone {
         fields.remove(&name);
     }
-    gone && fields.is_empty() && level > 1
+    gone && fields.is_empty() && level > 2
 }
 
 fn decode(object: &StoredObject) -> Option<Value> {

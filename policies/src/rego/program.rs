@@ -84,7 +84,7 @@ impl RegoProgram {
             }
             let engine = program.engine().map_err(|error| fault_of(&error, &program.modules))?;
             Plain::new(engine, &program.paths()).map_err(|error| fault_of(&error, &program.modules))?;
-            program.fallback = Some(reason);
+            program.fallback = Some(fault_of(&reason, &[]).message);
         }
         Ok(program)
     }

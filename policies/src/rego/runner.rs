@@ -62,7 +62,7 @@ impl Runner {
     }
 
     /// Evaluates one entry rule.
-    pub(super) fn evaluate(&mut self, entry: usize, time: Duration) -> Result<Value, EvaluationError> {
+    pub(super) fn evaluate(&mut self, entry: usize, time: Time) -> Result<Value, EvaluationError> {
         match self {
             Self::Machine(machine) => machine.evaluate(entry, time),
             Self::Plain(plain) => plain.evaluate(entry, time),
@@ -86,21 +86,33 @@ impl Runner {
     }
 }
 
-fn timer(time: Duration) -> ExecutionTimerConfig {
-    ExecutionTimerConfig { limit: time, check_interval: CHECK_INTERVAL }
+/// The time of one evaluation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Time {
+    /// All of it.
+    pub(super) budget: Duration,
+    /// What is left for the rules not yet asked.
+    pub(super) left: Duration,
 }
 
-fn timeout(time: Duration) -> EvaluationError {
-    EvaluationError::new(Code::PolicyTimeout, format!("the policy took longer than {} ms", time.as_millis()))
+impl Time {
+    fn timer(self) -> ExecutionTimerConfig {
+        ExecutionTimerConfig { limit: self.left, check_interval: CHECK_INTERVAL }
+    }
+}
+
+/// The policy used up its time.
+pub(super) fn timeout(budget: Duration) -> EvaluationError {
+    EvaluationError::new(Code::PolicyTimeout, format!("the policy took longer than {} ms", budget.as_millis()))
 }
 
 fn failed(message: impl Into<String>) -> EvaluationError {
     EvaluationError::new(Code::PolicyError, message)
 }
 
-fn limit_error(error: LimitError, time: Duration) -> EvaluationError {
+fn limit_error(error: LimitError, time: Time) -> EvaluationError {
     match error {
-        LimitError::TimeLimitExceeded { .. } => timeout(time),
+        LimitError::TimeLimitExceeded { .. } => timeout(time.budget),
         LimitError::MemoryLimitExceeded { .. } => EvaluationError::new(Code::PolicyMemory, "the policy used too much memory"),
         LimitError::RegexSizeLimitExceeded { limit } => {
             failed(format!("a regular expression is too large: compiled it has more than {} KiB", limit / 1024))
@@ -145,10 +157,10 @@ impl Machine {
         self.machine.set_data(data).map_err(|_| failed("the policy's package is in the way of `data.inventory`"))
     }
 
-    fn evaluate(&mut self, entry: usize, time: Duration) -> Result<Value, EvaluationError> {
-        let millis = usize::try_from(time.as_millis()).unwrap_or(usize::MAX).max(10);
+    fn evaluate(&mut self, entry: usize, time: Time) -> Result<Value, EvaluationError> {
+        let millis = usize::try_from(time.left.as_millis()).unwrap_or(usize::MAX).max(10);
         self.machine.set_max_instructions(millis.saturating_mul(INSTRUCTIONS_PER_MS));
-        self.machine.set_execution_timer_config(Some(timer(time)));
+        self.machine.set_execution_timer_config(Some(time.timer()));
         self.machine.execute_entry_point_by_index(entry).map_err(|error| self.error(&error, time))
     }
 
@@ -160,9 +172,9 @@ impl Machine {
     }
 
     /// An error of the machine, without the values in it: they may be larger than any message.
-    fn error(&self, error: &VmError, time: Duration) -> EvaluationError {
+    fn error(&self, error: &VmError, time: Time) -> EvaluationError {
         let text = match error {
-            VmError::TimeLimitExceeded { .. } => return timeout(time),
+            VmError::TimeLimitExceeded { .. } => return timeout(time.budget),
             VmError::InstructionLimitExceeded { limit, .. } => {
                 let message = format!("the policy took more than {limit} steps, which its time limit allows");
                 return EvaluationError::new(Code::PolicyTimeout, message);
@@ -259,9 +271,9 @@ impl Plain {
         self.engine.add_data(data).map_err(|_| failed("the policy's package is in the way of `data.inventory`"))
     }
 
-    fn evaluate(&mut self, entry: usize, time: Duration) -> Result<Value, EvaluationError> {
+    fn evaluate(&mut self, entry: usize, time: Time) -> Result<Value, EvaluationError> {
         let path = self.paths.get(entry).cloned().ok_or_else(|| failed("no such entry rule"))?;
-        self.engine.set_execution_timer_config(timer(time));
+        self.engine.set_execution_timer_config(time.timer());
         self.engine.eval_rule(path).map_err(|error| match error.downcast_ref::<LimitError>() {
             Some(limit) => limit_error(*limit, time),
             None => failed(one_line(&error.to_string())),

@@ -137,10 +137,10 @@ pub(super) fn replace_all(arguments: &[Value]) -> Cost {
                 longest.checked_div(count(old.len())).unwrap_or_default()
             };
             longest = longest.saturating_add(places.saturating_mul(count(new.len().saturating_sub(old.len()))));
-            budget::work(longest)?;
         }
     }
-    budget::text(longest)
+    budget::text(longest)?;
+    budget::work(longest.saturating_mul(elements(arguments, 0)) / 8)
 }
 
 /// `split`.
@@ -200,8 +200,8 @@ pub(super) fn unmarshal_yaml(arguments: &[Value]) -> Cost {
     let text = text(arguments, 0);
     let bytes = count(text.len());
     let copies = if text.contains('&') && text.contains('*') { 100 } else { 1 };
-    budget::work(bytes.saturating_mul(copies).saturating_mul(16))?;
-    budget::collection(bytes.saturating_mul(14).saturating_mul(copies))
+    budget::collection(bytes.saturating_mul(14).saturating_mul(copies))?;
+    budget::work(bytes.saturating_mul(copies).saturating_mul(16))
 }
 
 /// `urlquery.*`.

@@ -63,8 +63,8 @@ type Original = LazyLock<Option<BuiltinFcn>>;
 /// Whether a policy may name a built-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Audit {
-    /// It runs behind a guard.
-    Allowed,
+    /// It runs behind a guard, and takes so many arguments.
+    Allowed(u8),
     /// It never runs, for this reason.
     Refused(&'static str),
     /// There is none of this name.
@@ -82,8 +82,7 @@ pub(super) fn audit(name: &str) -> Audit {
             Audit::Refused("its cost has no bound, describe parameters in `spec.parameters.schema`")
         }
         "http.send" => Audit::Refused("a policy cannot reach the network, use `data.inventory`"),
-        _ if guarded(name).is_some() => Audit::Allowed,
-        _ => Audit::Unknown,
+        _ => guarded(name).map_or(Audit::Unknown, |(_, arity)| Audit::Allowed(arity)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Code, LoadFault, Position, RegoModule};
-use regorus::unstable::{Expr, Module, Ref, Rule, RuleAssign, RuleBody, RuleHead, Span};
+use regorus::unstable::{ArithOp, Expr, Module, Ref, Rule, RuleAssign, RuleBody, RuleHead, Span};
 
 use super::invalid;
 use super::paths::{Chain, dotted_tail, place};
@@ -31,8 +31,8 @@ pub(super) struct RuleFacts {
     pub(super) path: Vec<String>,
     /// The first definition's head.
     pub(super) place: Position,
-    /// Whether it takes arguments.
-    pub(super) is_function: bool,
+    /// How many arguments it takes, if it is a function.
+    pub(super) arguments: Option<usize>,
     /// The definitions.
     pub(super) definitions: Vec<Definition>,
 }
@@ -44,10 +44,22 @@ pub(super) struct Definition {
     pub(super) constructors: u32,
     /// Multiplications.
     pub(super) multiplications: u32,
+    /// Whether its value is a scalar, whatever goes into it.
+    pub(super) scalar: bool,
     /// Calls that are not of built-ins: full path and place.
-    pub(super) calls: Vec<(Vec<String>, Position)>,
+    pub(super) calls: Vec<Call>,
     /// Rules and packages read: full path and place.
     pub(super) reads: Vec<(Vec<String>, Position)>,
+}
+
+/// A call of a function of the policy.
+pub(super) struct Call {
+    /// The function's full path.
+    pub(super) path: Vec<String>,
+    /// How many arguments it is given.
+    pub(super) given: usize,
+    /// Where.
+    pub(super) place: Position,
 }
 
 /// What names mean inside one module.
@@ -157,14 +169,14 @@ impl Facts {
         let at = place(rule.span());
         let mut path = names.package.to_vec();
         path.extend(head.path().ok_or_else(|| invalid(&at, "the rule has no name"))?);
-        let is_function = is_function(rule);
+        let arguments = arguments(rule);
         let definitions = self.definitions(module, rule, &head, names)?;
         match self.rules.iter_mut().find(|known| known.path == path) {
             Some(known) => {
-                known.is_function |= is_function;
+                known.arguments = known.arguments.or(arguments);
                 known.definitions.extend(definitions);
             }
-            None => self.rules.push(RuleFacts { path, place: at, is_function, definitions }),
+            None => self.rules.push(RuleFacts { path, place: at, arguments, definitions }),
         }
         Ok(())
     }
@@ -179,7 +191,7 @@ impl Facts {
         let mut walk = Walk::new(module, names);
         walk.declare_rule(rule);
         // A partial rule's value is a collection, one deeper for each dynamic part of its head.
-        walk.construct(u32::try_from(head.indexes.len()).unwrap_or(u32::MAX).saturating_add(1));
+        walk.construct(u32::try_from(head.indexes.len()).unwrap_or(u32::MAX));
         head.indexes.iter().try_for_each(|index| walk.expression(index, 0))?;
         match rule.as_ref() {
             Rule::Default { args, value, .. } => {
@@ -190,19 +202,24 @@ impl Facts {
                 walk.expression(value, 0)?;
             }
             Rule::Spec { head, bodies, .. } => {
+                walk.definition.scalar = gives_scalar(head, bodies);
                 walk_head(&mut walk, head)?;
                 bodies.iter().try_for_each(|body| walk_body(&mut walk, body))?;
             }
         }
-        self.prints.append(&mut walk.prints);
-        Ok(vec![walk.definition])
+        let (definition, mut prints) = walk.finish()?;
+        self.prints.append(&mut prints);
+        Ok(vec![definition])
     }
 }
 
 fn walk_head(walk: &mut Walk<'_>, head: &RuleHead) -> Result<(), LoadFault> {
     match head {
         RuleHead::Compr { assign, .. } => walk_assign(walk, assign.as_ref()),
-        RuleHead::Set { key, .. } => key.iter().try_for_each(|key| walk.expression(key, 0)),
+        RuleHead::Set { key, .. } => {
+            walk.construct(1);
+            key.iter().try_for_each(|key| walk.expression(key, 0))
+        }
         RuleHead::Func { args, assign, .. } => {
             walk.expressions(args, 0)?;
             walk_assign(walk, assign.as_ref())
@@ -219,10 +236,29 @@ fn walk_body(walk: &mut Walk<'_>, body: &RuleBody) -> Result<(), LoadFault> {
     walk.query(&body.query, 0)
 }
 
-fn is_function(rule: &Ref<Rule>) -> bool {
+/// Whether a rule is a test, true or undefined, or its value is a number or text however it comes about.
+fn gives_scalar(head: &RuleHead, bodies: &[RuleBody]) -> bool {
+    let assign = match head {
+        RuleHead::Set { .. } => return false,
+        RuleHead::Compr { refr, .. } if !Chain::of(refr).indexes.is_empty() => return false,
+        RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => assign,
+    };
+    let scalar = |assign: &RuleAssign| match assign.value.as_ref() {
+        // A difference may be one of sets.
+        Expr::ArithExpr { op, .. } => *op != ArithOp::Sub,
+        Expr::BoolExpr { .. } | Expr::Membership { .. } => true,
+        Expr::Array { .. } | Expr::Set { .. } | Expr::Object { .. } => false,
+        other => is_constant(other, 0),
+    };
+    assign.iter().chain(bodies.iter().filter_map(|body| body.assign.as_ref())).all(scalar)
+}
+
+fn arguments(rule: &Ref<Rule>) -> Option<usize> {
     match rule.as_ref() {
-        Rule::Default { args, .. } => !args.is_empty(),
-        Rule::Spec { head, .. } => matches!(head, RuleHead::Func { .. }),
+        Rule::Default { args, .. } if args.is_empty() => None,
+        Rule::Default { args, .. } => Some(args.len()),
+        Rule::Spec { head: RuleHead::Func { args, .. }, .. } => Some(args.len()),
+        Rule::Spec { .. } => None,
     }
 }
 

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 
 use model::{LoadFault, Position};
 
-use super::facts::{Definition, Facts, RuleFacts};
+use super::facts::{Call, Definition, Facts, RuleFacts};
 use super::invalid;
 use super::paths::dotted_tail;
+use super::walk::check_arguments;
 
 /// The longest chain of calls.
 const MAX_CALLS: u32 = 64;
@@ -23,8 +24,10 @@ pub(in crate::rego) const MAX_VALUE_DEPTH: u32 = 2_048;
 /// What a rule can do to the values that go through it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Growth {
-    /// Levels of nesting, added to the deepest argument.
+    /// Levels of nesting that its value adds to the deepest argument.
     nesting: u32,
+    /// Levels of nesting that any value on the way adds.
+    inside: u32,
     /// The deepest value it reads that is not an argument.
     outside: u32,
     /// Multiplications in a row.
@@ -75,7 +78,8 @@ impl<'a> Graph<'a> {
         let mut growth = Growth::default();
         for definition in &rule.definitions {
             let one = self.definition(definition, states, trail)?;
-            growth.nesting = growth.nesting.max(one.nesting);
+            growth.nesting = growth.nesting.max(if definition.scalar { 0 } else { one.inside });
+            growth.inside = growth.inside.max(one.inside);
             growth.outside = growth.outside.max(one.outside);
             growth.multiplications = growth.multiplications.max(one.multiplications);
             growth.calls = growth.calls.max(one.calls);
@@ -94,15 +98,17 @@ impl<'a> Graph<'a> {
         trail: &mut Vec<usize>,
     ) -> Result<Growth, LoadFault> {
         let mut growth = Growth {
-            nesting: definition.constructors,
+            nesting: 0,
+            inside: definition.constructors,
             outside: OUTSIDE_DEPTH,
             multiplications: definition.multiplications,
             calls: 0,
         };
-        for (path, place) in &definition.calls {
-            for callee in self.called(path, place)? {
+        for call in &definition.calls {
+            let place = &call.place;
+            if let Some(callee) = self.called(call)? {
                 let below = self.step(callee, place, states, trail)?;
-                growth.nesting = growth.nesting.saturating_add(below.nesting);
+                growth.inside = growth.inside.saturating_add(below.nesting);
                 growth.multiplications = growth.multiplications.saturating_add(below.multiplications);
                 growth.outside = growth.outside.max(below.outside);
                 growth.calls = growth.calls.max(below.calls);
@@ -132,10 +138,18 @@ impl<'a> Graph<'a> {
         self.visit(index, states, trail)
     }
 
-    fn called(&self, path: &[String], place: &Position) -> Result<Vec<usize>, LoadFault> {
-        match self.by_path.get(path) {
-            Some(index) => Ok(vec![*index]),
-            None => Err(invalid(place, format!("the function `{}` is not defined", dotted_tail(path)))),
+    fn called(&self, call: &Call) -> Result<Option<usize>, LoadFault> {
+        let index = self.by_path.get(call.path.as_slice()).copied();
+        let takes = index.and_then(|index| self.rules.get(index)).and_then(|rule| rule.arguments);
+        match takes {
+            Some(takes) => {
+                let name = call.path.last().map(String::as_str).unwrap_or_default();
+                check_arguments(name, takes, call.given, &call.place).map(|()| index)
+            }
+            None => {
+                let text = format!("`{}` is not a function of the policy", dotted_tail(&call.path));
+                Err(invalid(&call.place, text))
+            }
         }
     }
 
@@ -177,7 +191,7 @@ fn check_growth(rule: &RuleFacts, growth: Growth) -> Result<(), LoadFault> {
     if growth.calls > MAX_CALLS {
         return Err(invalid(&rule.place, format!("`{name}` starts a chain of more than {MAX_CALLS} calls")));
     }
-    if growth.outside.saturating_add(growth.nesting) > MAX_VALUE_DEPTH {
+    if growth.outside.saturating_add(growth.inside) > MAX_VALUE_DEPTH {
         let text = format!("`{name}` can build a value that nests deeper than {MAX_VALUE_DEPTH} levels");
         return Err(invalid(&rule.place, text));
     }

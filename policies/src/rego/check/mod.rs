@@ -95,7 +95,7 @@ fn entries(facts: &facts::Facts, package: &[String], mutates: bool) -> Result<Ve
         let mut path = package.to_vec();
         path.push(entry.name().to_owned());
         if let Some(rule) = facts.rules.iter().find(|rule| rule.path == path) {
-            if rule.is_function {
+            if rule.arguments.is_some() {
                 return Err(invalid(&rule.place, format!("`{}` is a function, it must be a rule", entry.name())));
             }
             found.push(*entry);

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use model::LoadFault;
+use model::{LoadFault, Position};
 use regorus::unstable::{ArithOp, AssignOp, Expr, Literal, LiteralStmt, Query, Ref, Rule, RuleHead};
 
-use super::facts::{Definition, Names, range, unknown_data};
+use super::facts::{Call, Definition, Names, range, unknown_data};
 use super::invalid;
 use super::paths::{Chain, place};
 use crate::rego::builtins::{Audit, audit};
@@ -15,12 +15,14 @@ const MAX_EXPRESSION_DEPTH: usize = 128;
 /// The most statements of one body: regorus' interpreter recurses over those that loop.
 const MAX_STATEMENTS: usize = 256;
 
+/// The `print` statements: module and byte range.
+pub(super) type Prints = Vec<(usize, std::ops::Range<usize>)>;
+
 /// Gathers what one definition calls, reads and builds.
 pub(super) struct Walk<'a> {
     /// What was found.
     pub(super) definition: Definition,
-    /// The `print` statements: module and byte range.
-    pub(super) prints: Vec<(usize, std::ops::Range<usize>)>,
+    prints: Prints,
     names: &'a Names<'a>,
     module: usize,
     /// Variables that are declared somewhere in the rule: they hide rules of the same name.
@@ -28,12 +30,37 @@ pub(super) struct Walk<'a> {
     /// A recursion hidden by a variable of another scope is not found here; it goes through a rule without
     /// arguments, whose recursion regorus finds itself. Functions are never hidden.
     declared: BTreeSet<String>,
+    /// Variables where a value can reach them: in brackets, patterns, equations, output arguments.
+    bound: BTreeSet<String>,
+    /// Variables that are read, and where.
+    used: Vec<(String, Position)>,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(module: usize, names: &'a Names<'a>) -> Self {
-        let declared = BTreeSet::new();
-        Self { definition: Definition::default(), prints: Vec::new(), names, module, declared }
+        Self {
+            definition: Definition::default(),
+            prints: Vec::new(),
+            names,
+            module,
+            declared: BTreeSet::new(),
+            bound: BTreeSet::new(),
+            used: Vec::new(),
+        }
+    }
+
+    /// Ends the walk: every variable that is read must be set somewhere in the rule.
+    ///
+    /// Regorus takes a variable that nothing sets for an undefined value, so that a misspelt name would be no
+    /// more than a rule that never holds.
+    pub(super) fn finish(self) -> Result<(Definition, Prints), LoadFault> {
+        let unset = |(name, _): &&(String, Position)| !self.declared.contains(name) && !self.bound.contains(name);
+        match self.used.iter().find(unset) {
+            Some((name, place)) => {
+                Err(invalid(place, format!("nothing in the rule gives the variable `{name}` a value")))
+            }
+            None => Ok((self.definition, self.prints)),
+        }
     }
 
     /// Counts literals and other things that nest a value deeper.
@@ -46,23 +73,18 @@ impl<'a> Walk<'a> {
         if let Rule::Spec { head: RuleHead::Func { args, .. }, .. } = rule.as_ref() {
             args.iter().for_each(|argument| self.declare(argument, 0));
         }
+        if let Rule::Default { args, .. } = rule.as_ref() {
+            args.iter().for_each(|argument| self.declare(argument, 0));
+        }
     }
 
     fn declare(&mut self, pattern: &Expr, depth: usize) {
-        if depth > MAX_EXPRESSION_DEPTH {
-            return;
-        }
-        let deeper = depth.saturating_add(1);
-        match pattern {
-            Expr::Var { span, .. } => {
-                self.declared.insert(span.text().to_owned());
-            }
-            Expr::Array { items, .. } | Expr::Set { items, .. } => {
-                items.iter().for_each(|item| self.declare(item, deeper));
-            }
-            Expr::Object { fields, .. } => fields.iter().for_each(|(_, _, value)| self.declare(value, deeper)),
-            _ => {}
-        }
+        variables(pattern, depth, &mut self.declared);
+    }
+
+    /// A place where a variable can get its value.
+    fn bind(&mut self, pattern: &Expr) {
+        variables(pattern, 0, &mut self.bound);
     }
 
     pub(super) fn expressions(&mut self, all: &[Ref<Expr>], depth: usize) -> Result<(), LoadFault> {
@@ -101,7 +123,7 @@ impl<'a> Walk<'a> {
                 self.pair(key, value, depth)
             }
             Expr::Call { fcn, params, .. } => {
-                self.call(expression, fcn)?;
+                self.call(fcn, params)?;
                 self.expressions(params, depth)
             }
             _ => self.operator(expression, depth),
@@ -121,6 +143,9 @@ impl<'a> Walk<'a> {
             Expr::AssignExpr { op, lhs, rhs, .. } => {
                 if *op == AssignOp::ColEq {
                     self.declare(lhs, 0);
+                } else {
+                    self.bind(lhs);
+                    self.bind(rhs);
                 }
                 self.pair(lhs, rhs, depth)
             }
@@ -208,6 +233,7 @@ impl<'a> Walk<'a> {
 
     fn reference(&mut self, expression: &Expr, depth: usize) -> Result<(), LoadFault> {
         let chain = Chain::of(expression);
+        chain.indexes.iter().for_each(|index| self.bind(index));
         chain.indexes.iter().try_for_each(|index| self.expression(index, depth))?;
         let Some(variable) = chain.variable() else { return self.expression(chain.base, depth) };
         if variable == "input" || self.declared.contains(variable) {
@@ -224,6 +250,9 @@ impl<'a> Walk<'a> {
             path.extend(chain.path().unwrap_or_default());
             path
         } else {
+            if !variable.starts_with('_') {
+                self.used.push((variable.to_owned(), place(chain.base.span())));
+            }
             return Ok(());
         };
         self.read(expression, path)
@@ -245,31 +274,36 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn call(&mut self, expression: &Expr, function: &Expr) -> Result<(), LoadFault> {
-        let at = place(expression.span());
+    fn call(&mut self, function: &Expr, arguments: &[Ref<Expr>]) -> Result<(), LoadFault> {
+        let at = place(function.span());
         let chain = Chain::of(function);
         let path = chain.path().filter(|_| !chain.dynamic && chain.variable().is_some());
         let Some(path) = path else { return Err(invalid(&at, "a function must be called by its name")) };
         let first = path.first().map(String::as_str).unwrap_or_default();
+        let given = arguments.len();
         if first == "data" {
-            self.definition.calls.push((path, at));
+            self.definition.calls.push(Call { path, given, place: at });
         } else if let Some(import) = self.names.imports.get(first) {
             let mut full = import.clone();
             full.extend(path.into_iter().skip(1));
-            self.definition.calls.push((full, at));
+            self.definition.calls.push(Call { path: full, given, place: at });
         } else if self.names.is_rule(first) {
             let mut full = self.names.package.to_vec();
             full.extend(path);
-            self.definition.calls.push((full, at));
+            self.definition.calls.push(Call { path: full, given, place: at });
         } else {
-            return self.builtin(&path.join("."), &at);
+            return self.builtin(&path.join("."), arguments, &at);
         }
+        // A call may have one argument more than the function takes: a pattern for its result.
+        arguments.last().into_iter().for_each(|last| self.bind(last));
         Ok(())
     }
 
-    fn builtin(&mut self, name: &str, at: &model::Position) -> Result<(), LoadFault> {
+    fn builtin(&mut self, name: &str, arguments: &[Ref<Expr>], at: &Position) -> Result<(), LoadFault> {
         match audit(name) {
-            Audit::Allowed => {
+            Audit::Allowed(arity) => {
+                check_arguments(name, usize::from(arity), arguments.len(), at)?;
+                arguments.get(usize::from(arity)).into_iter().for_each(|result| self.bind(result));
                 // No built-in nests its argument deeper than a list of pairs does.
                 self.construct(3);
                 Ok(())
@@ -279,6 +313,34 @@ impl<'a> Walk<'a> {
             Audit::Unknown => Err(invalid(at, format!("`{name}` is neither a function of the policy nor a built-in"))),
         }
     }
+}
+
+/// Adds the variables of a pattern.
+fn variables(pattern: &Expr, depth: usize, into: &mut BTreeSet<String>) {
+    if depth > MAX_EXPRESSION_DEPTH {
+        return;
+    }
+    let deeper = depth.saturating_add(1);
+    match pattern {
+        Expr::Var { span, .. } => {
+            into.insert(span.text().to_owned());
+        }
+        Expr::Array { items, .. } | Expr::Set { items, .. } => {
+            items.iter().for_each(|item| variables(item, deeper, into));
+        }
+        Expr::Object { fields, .. } => fields.iter().for_each(|(_, _, value)| variables(value, deeper, into)),
+        _ => {}
+    }
+}
+
+/// Checks the number of arguments; one more is a pattern for the result.
+pub(super) fn check_arguments(name: &str, takes: usize, given: usize, at: &Position) -> Result<(), LoadFault> {
+    if given == takes || given == takes.saturating_add(1) {
+        return Ok(());
+    }
+    let plural = if takes == 1 { "" } else { "s" };
+    let are = if given == 1 { "is" } else { "are" };
+    Err(invalid(at, format!("`{name}` takes {takes} argument{plural}, {given} {are} given")))
 }
 
 fn is_print(expression: &Expr) -> bool {

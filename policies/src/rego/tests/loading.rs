@@ -19,12 +19,51 @@ fn entry_rules_must_be_rules() {
 #[test]
 fn syntax_errors_have_their_position() {
     let text = fault(V1, "package p\n\ndeny contains x if {\n  x := \n}");
-    assert!(text.starts_with("policy.rego:5:1: "), "{text}");
+    assert!(text.starts_with("policy.rego:4:"), "{text}");
     assert!(!text.contains('\n'), "{text}");
-    assert!(fault(V1, "package p\ndeny contains x if { x := y }").starts_with("policy.rego:2:"));
     assert!(fault(V1, "deny := true").starts_with("policy.rego:1:"));
     assert!(fault(V1, "package p\ndeny[x] { x := 1 }").starts_with("policy.rego:2:"), "v0 syntax in v1");
     assert!(load(V0, "package p\ndeny[x] { x := \"1\" }").is_ok());
+}
+
+#[test]
+fn variables_that_nothing_sets_are_refused() {
+    for (rule, name, column) in [
+        ("deny contains x if { x := y }", "y", 27),
+        ("deny contains x if { some c in input.review.containers; x := cc.image }", "cc", 62),
+        ("deny contains x if { x := sprintf(\"%v\", [z]) }", "z", 42),
+        ("deny contains x", "x", 15),
+        ("f(a) := b\ndeny contains f(1)", "b", 9),
+        ("deny contains x if { x := [y | some z in [1]] }", "y", 28),
+        ("deny contains \"x\" if { not startswith(nam, \"a\") }", "nam", 39),
+    ] {
+        let expected = format!("policy.rego:2:{column}: nothing in the rule gives the variable `{name}` a value");
+        assert_eq!(fault(V1, &format!("package p\n{rule}")), expected);
+    }
+    for rule in [
+        "deny contains x if { input.review.names[x] }",
+        "deny contains x if { [x, _] = input.review.pair }",
+        "deny contains x if { input.review == {\"a\": 1}; x = 1 }",
+        "deny contains k if { some k, _ in input.review }",
+        "deny contains p if { walk(input, [p, 1]) }",
+        "deny contains x if { split(\"a\", \"b\", x) }",
+        "f(a, [b, {\"c\": c}]) := a + b + c\ndeny contains f(1, [2, {\"c\": 3}])",
+        "deny contains x if { some i; x := input.review[i] }",
+        "deny contains x if { every n in input.review { n > 1 }; x := 1 }",
+        "deny contains x if { input.review[{\"a\": x}] }",
+    ] {
+        if let Err(fault) = load(V1, &format!("package p\n{rule}")) {
+            panic!("{fault} in {rule}");
+        }
+    }
+}
+
+#[test]
+fn functions_are_called_with_their_number_of_arguments() {
+    let text = fault(V1, "package p\ndeny contains x if { x := to_number(input.review.uid, 1, 2) }");
+    assert_eq!(text, "policy.rego:2:27: `to_number` takes 1 argument, 3 are given");
+    let text = fault(V1, "package p\nf(a, b) := a + b\ndeny contains f(1)");
+    assert_eq!(text, "policy.rego:3:15: `f` takes 2 arguments, 1 is given");
 }
 
 #[test]

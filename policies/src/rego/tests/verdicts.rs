@@ -84,8 +84,8 @@ fn results_of_another_shape_are_errors() {
 #[test]
 fn too_many_or_too_long_findings_are_errors() {
     let many = "package p\ndeny contains m if { some i in numbers.range(1, 101); m := sprintf(\"%d\", [i]) }";
-    let long = "package p\ndeny contains m if { some i in numbers.range(1, 20)
-        m := sprintf(\"%d%v\", [i, concat(\"\", [\"x\" | some _ in numbers.range(1, 100000)])]) }";
+    let long = "package p\ntext := concat(\"\", [\"0123456789\" | some _ in numbers.range(1, 9000)])
+        deny contains m if { some i in numbers.range(1, 20); m := sprintf(\"%d%v\", [i, text]) }";
     for text in [many, long] {
         let error = ask(&load(V1, text).unwrap(), POD, &patient()).unwrap_err();
         assert_eq!(error.code, Code::PolicyOutputTooLarge, "{error}");
@@ -168,8 +168,10 @@ fn print_is_taken_out_and_keeps_positions() {
     let program = load(V1, text).unwrap();
     assert_eq!(program.path(), EvaluationPath::Rvm);
     assert_eq!(messages(V1, text, POD), ["x"]);
-    let late = format!("{text}\ny := z");
-    assert!(fault(V1, &late).starts_with("policy.rego:7:"), "{}", fault(V1, &late));
+    let late = text.replace("\"u\"", "numbers.range(1, 10000000)");
+    let error = ask(&load(V1, &late).unwrap(), POD, &patient()).unwrap_err();
+    assert_eq!(error.code, Code::PolicyMemory, "{error}");
+    assert!(fault(V1, &late.replace("numbers", "number")).starts_with("policy.rego:5:"));
 }
 
 #[test]
