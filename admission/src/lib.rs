@@ -1,1 +1,25 @@
-//! placeholder
+//! The admission webhook: AdmissionReview in, decision out.
+//!
+//! Comes in: HTTP requests of the API server. Goes out: their answers, a [`model::Record`] each to the
+//! audit sink, and counters. It reads no Kubernetes object but what a review carries: policies and
+//! cached objects reach it through the [`policies::EvaluationPool`].
+//!
+//! - [`router`]: the routes, with body limit and deadline.
+//! - [`Admission::admit`]: the request path, one line a stage.
+//! - [`decide`]: the one place that turns findings and failures into a verdict.
+
+#![forbid(unsafe_code)]
+
+mod deadline;
+mod decision;
+mod http;
+mod metrics;
+mod pipeline;
+mod response;
+
+pub use deadline::{TimeoutError, deadline};
+pub use decision::{Contact, allow, decide, refuse, status};
+pub use http::{HttpLimits, Peer, router};
+pub use metrics::AdmissionMetrics;
+pub use pipeline::{Admission, Answered, ConfigCheck, Phase};
+pub use response::{bare_status, encode};

@@ -1,1 +1,19 @@
-//! placeholder
+//! The daemon: parts plugged together by role, and stopped in order.
+//!
+//! Comes in: [`ServeArgs`]. Goes out: a process that answers reviews until it is told to stop. Every
+//! task's handle is kept; when one ends, the process ends with a reason.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod check;
+mod listen;
+mod load;
+mod probes;
+mod serve;
+mod source;
+mod telemetry;
+mod tls;
+
+pub use args::{EvaluationArgs, LogFormat, Role, ServeArgs, TlsArgs};
+pub use serve::serve;

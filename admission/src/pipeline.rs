@@ -1,0 +1,243 @@
+//! The request path: one function, one line a stage.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use audit::AuditSink;
+use bytes::Bytes;
+use model::{Code, Decision, LoadFault, Operation, Record, Request, ReviewError, Verdict, decode_review};
+use policies::{Evaluation, EvaluationPool, SubmitError};
+use tokio::sync::{Semaphore, oneshot};
+use uuid::Uuid;
+
+use crate::decision::{Contact, allow, decide, refuse};
+use crate::metrics::AdmissionMetrics;
+
+/// The group of Bailey's own objects.
+const OWN_GROUP: &str = "bailey.dev";
+/// How many of Bailey's own objects are compiled at once for their own admission.
+const CHECKS: usize = 2;
+/// How long a refusal may take to be written once evaluation overran: kept for the way back.
+const GRACE: Duration = Duration::from_millis(5);
+
+/// Which webhook was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// `/mutate`.
+    Mutate,
+    /// `/validate`.
+    Validate,
+}
+
+impl Phase {
+    /// The phase as it is counted and kept.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mutate => "mutate",
+            Self::Validate => "validate",
+        }
+    }
+}
+
+/// Checks one of Bailey's own objects at its own admission: warnings, or what is wrong with it.
+pub type ConfigCheck = Arc<dyn Fn(&Request) -> Result<Vec<String>, LoadFault> + Send + Sync>;
+
+/// Everything a review passes through.
+pub struct Admission {
+    pool: Arc<EvaluationPool>,
+    audit: AuditSink,
+    metrics: AdmissionMetrics,
+    check: ConfigCheck,
+    checks: Arc<Semaphore>,
+    contact: Contact,
+    ready: Arc<AtomicBool>,
+}
+
+/// A review's answer: the decision, and the uid it answers where the review had one.
+#[derive(Debug)]
+pub struct Answered {
+    /// The uid of the review; `None` when it could not be decoded.
+    pub uid: Option<String>,
+    /// What was decided.
+    pub decision: Decision,
+}
+
+impl Admission {
+    /// An admission path over these parts. Reviews are refused with [`Code::NotReady`] until `ready`.
+    pub fn new(
+        pool: Arc<EvaluationPool>,
+        audit: AuditSink,
+        metrics: AdmissionMetrics,
+        check: ConfigCheck,
+        contact: Contact,
+        ready: Arc<AtomicBool>,
+    ) -> Self {
+        Self { pool, audit, metrics, check, checks: Arc::new(Semaphore::new(CHECKS)), contact, ready }
+    }
+
+    /// Decides on one review: the whole path, from bytes to decision and record.
+    pub async fn admit(&self, phase: Phase, body: &Bytes, start: Instant, deadline: Instant) -> Answered {
+        self.metrics.in_flight.inc();
+        let id = Uuid::now_v7().to_string();
+        let decoded = decode_review(body);
+        let decode = micros_since(start);
+        let mut decision = match &decoded {
+            Err(error) => self.undecodable(id, error),
+            Ok(_) if !self.ready.load(Ordering::Acquire) => self.not_ready(id),
+            Ok(request) if is_own(request) => self.check_own(id, phase, request, deadline).await,
+            Ok(request) => self.evaluate(id, phase, request, deadline).await,
+        };
+        decision.times.decode = decode;
+        decision.times.total = micros_since(start);
+        self.metrics.count(phase, &decision);
+        let request = decoded.ok();
+        self.audit.record(record(phase, request.as_ref(), &decision));
+        self.metrics.in_flight.dec();
+        Answered { uid: request.map(|request| request.uid), decision }
+    }
+
+    /// Keeps and counts a refusal of a body that never became a review.
+    pub fn refuse_unread(&self, phase: Phase, code: Code, reason: &str, start: Instant) -> Decision {
+        let mut decision = refuse(Uuid::now_v7().to_string(), code, reason, &self.contact);
+        decision.times.total = micros_since(start);
+        self.metrics.count(phase, &decision);
+        self.audit.record(record(phase, None, &decision));
+        decision
+    }
+
+    fn undecodable(&self, id: String, error: &ReviewError) -> Decision {
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        refuse(id, error.code(), &format!("{error}{cause}"), &self.contact)
+    }
+
+    fn not_ready(&self, id: String) -> Decision {
+        let reason = "bailey has not loaded its policies and caches yet, the same request may pass soon";
+        refuse(id, Code::NotReady, reason, &self.contact)
+    }
+
+    /// Asks an evaluation thread; refuses in time when none answers.
+    async fn evaluate(&self, id: String, phase: Phase, request: &Request, deadline: Instant) -> Decision {
+        let (answer, answered) = oneshot::channel();
+        let (work, queued) = (request.clone(), Instant::now());
+        let submitted = self.pool.submit(Box::new(move |evaluator| {
+            let queue = micros_since(queued);
+            // Nobody waits any more: the refusal was sent at the deadline.
+            if answer.is_closed() {
+                return;
+            }
+            let evaluation = match phase {
+                Phase::Validate => evaluator.validate(&work, deadline),
+                Phase::Mutate => evaluator.mutate(&work, deadline),
+            };
+            // The receiver is gone when the deadline passed meanwhile.
+            let _ = answer.send((queue, evaluation));
+        }));
+        if let Err(error) = submitted {
+            return self.overloaded(id, error);
+        }
+        let waited = tokio::time::timeout_at(to_tokio(deadline), answered).await;
+        self.conclude(id, waited)
+    }
+
+    fn conclude(
+        &self,
+        id: String,
+        waited: Result<Result<(u32, Evaluation), oneshot::error::RecvError>, tokio::time::error::Elapsed>,
+    ) -> Decision {
+        match waited {
+            Ok(Ok((queue, evaluation))) => {
+                let mut decision = decide(id, evaluation, &self.contact);
+                decision.times.queue = queue;
+                decision
+            }
+            Ok(Err(_)) => refuse(id, Code::Internal, "the evaluation ended without an answer", &self.contact),
+            Err(_) => {
+                let reason = "the policies did not answer before the API server's deadline";
+                refuse(id, Code::DeadlineExceeded, reason, &self.contact)
+            }
+        }
+    }
+
+    fn overloaded(&self, id: String, error: SubmitError) -> Decision {
+        let code = match error {
+            SubmitError::Full { .. } => Code::Overloaded,
+            SubmitError::Closed => Code::NotReady,
+        };
+        refuse(id, code, &format!("{error}, try again in a moment"), &self.contact)
+    }
+
+    /// Bailey's own objects: checked by compiling them, off the request threads and few at a time.
+    async fn check_own(&self, id: String, phase: Phase, request: &Request, deadline: Instant) -> Decision {
+        let writes = matches!(request.operation, Operation::Create | Operation::Update);
+        if phase == Phase::Mutate || !writes || !request.sub_resource.is_empty() {
+            return self.evaluate(id, phase, request, deadline).await;
+        }
+        let (check, checks, work) = (Arc::clone(&self.check), Arc::clone(&self.checks), request.clone());
+        let checked = async move {
+            let permit = checks.acquire_owned().await.ok()?;
+            let checked = tokio::task::spawn_blocking(move || {
+                let checked = check(&work);
+                drop(permit);
+                checked
+            });
+            checked.await.ok()
+        };
+        match tokio::time::timeout_at(to_tokio(deadline), checked).await {
+            Ok(Some(Ok(warnings))) => {
+                let mut decision = self.evaluate(id, phase, request, deadline).await;
+                if decision.verdict.is_allowed() {
+                    decision.warnings.extend(warnings);
+                }
+                decision
+            }
+            Ok(Some(Err(fault))) => refuse(id, fault.code, &fault.to_string(), &self.contact),
+            Ok(None) => refuse(id, Code::Internal, "the object's check ended without an answer", &self.contact),
+            Err(_) => {
+                refuse(id, Code::DeadlineExceeded, "the object was not checked in time", &self.contact)
+            }
+        }
+    }
+}
+
+fn is_own(request: &Request) -> bool {
+    request.resource.group == OWN_GROUP
+}
+
+fn record(phase: Phase, request: Option<&Request>, decision: &Decision) -> Record {
+    let (allowed, code, message) = match &decision.verdict {
+        Verdict::Allowed => (true, "", String::new()),
+        Verdict::Denied { code, message, .. } => (false, code.as_str(), message.clone()),
+    };
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Record {
+        id: decision.id.clone(),
+        time_micros: i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX),
+        phase: phase.as_str().to_owned(),
+        uid: request.map(|request| request.uid.clone()).unwrap_or_default(),
+        username: request.map(|request| request.user.username.clone()).unwrap_or_default(),
+        groups: request.map(|request| request.user.groups.clone()).unwrap_or_default(),
+        tenant: None,
+        operation: request.map(|request| request.operation),
+        kind: request.map(|request| request.kind.clone()).unwrap_or_default(),
+        sub_resource: request.map(|request| request.sub_resource.clone()).unwrap_or_default(),
+        namespace: request.map(|request| request.namespace.clone()).unwrap_or_default(),
+        name: request.map(|request| request.name.clone()).unwrap_or_default(),
+        dry_run: request.is_some_and(|request| request.dry_run),
+        allowed,
+        code: code.to_owned(),
+        message,
+        patched: decision.patch.is_some(),
+        policies: decision.policies.clone(),
+        findings: decision.findings.clone(),
+        times: decision.times,
+    }
+}
+
+fn to_tokio(deadline: Instant) -> tokio::time::Instant {
+    tokio::time::Instant::from_std(deadline.checked_sub(GRACE).unwrap_or(deadline))
+}
+
+fn micros_since(start: Instant) -> u32 {
+    u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,154 @@
+//! One thread's own instances of the compiled policies.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::{Code, Request};
+use regorus::Value;
+
+use crate::rego::{RegoInstance, input};
+use crate::set::{CompiledBinding, CompiledEngine, CompiledPolicy, PolicySet, Target};
+use crate::wasm::Call;
+use crate::{Answer, EvaluationError};
+
+use super::objects::Objects;
+
+/// What a policy is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Question {
+    /// Is this request fine?
+    Validate,
+    /// How should the object change?
+    Mutate,
+}
+
+/// Rego instances by policy, and parameters as Rego values by binding.
+#[derive(Debug, Default)]
+pub(super) struct Engines {
+    instances: HashMap<String, Instance>,
+    parameters: HashMap<String, Value>,
+}
+
+#[derive(Debug)]
+struct Instance {
+    version: String,
+    rego: RegoInstance,
+}
+
+/// The review as every engine reads it; the Rego form is made when the first Rego policy asks.
+pub(super) struct Subject<'a> {
+    raw: &'a [u8],
+    rego: Option<Value>,
+}
+
+impl<'a> Subject<'a> {
+    /// The request as it came.
+    pub(super) fn of(request: &'a Request) -> Self {
+        Self::of_text(&request.raw)
+    }
+
+    /// A request given as JSON text.
+    pub(super) fn of_text(raw: &'a [u8]) -> Self {
+        Self { raw, rego: None }
+    }
+
+    fn rego(&mut self) -> Result<&Value, EvaluationError> {
+        if self.rego.is_none() {
+            self.rego = Some(input::decode(self.raw)?);
+        }
+        self.rego.as_ref().ok_or_else(|| EvaluationError::new(Code::Internal, "the review was not decoded"))
+    }
+}
+
+impl Engines {
+    /// Makes instances for the policies that are new or changed, drops those that are gone.
+    pub(super) fn adopt(&mut self, set: &PolicySet) {
+        self.parameters.clear();
+        let mut kept = HashMap::with_capacity(self.instances.len());
+        for compiled in &set.bindings {
+            let Target::Ready(policy) = &compiled.target else { continue };
+            let CompiledEngine::Rego(program) = &policy.engine else { continue };
+            self.parameters
+                .insert(compiled.binding.name.clone(), input::from_json(&compiled.binding.parameters));
+            let name = &policy.policy.name;
+            if kept.contains_key(name) {
+                continue;
+            }
+            let instance = match self.instances.remove(name) {
+                Some(instance) if instance.version == policy.version => Some(instance),
+                // What cannot be made now is tried again, and reported, at the first request.
+                _ => program.instantiate().ok().map(|rego| Instance { version: policy.version.clone(), rego }),
+            };
+            kept.extend(instance.map(|instance| (name.clone(), instance)));
+        }
+        self.instances = kept;
+    }
+
+    /// Asks one binding's policy.
+    pub(super) fn ask(
+        &mut self,
+        question: Question,
+        compiled: &CompiledBinding,
+        policy: &Arc<CompiledPolicy>,
+        subject: &mut Subject<'_>,
+        objects: &Objects,
+        deadline: Instant,
+    ) -> Result<Answer, EvaluationError> {
+        objects.check(&policy.policy.lookups)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(EvaluationError::new(Code::DeadlineExceeded, "no time was left to ask this policy"));
+        }
+        let budget = left.min(policy.limits.timeout);
+        match &policy.engine {
+            CompiledEngine::Rego(_) => self.ask_rego(question, compiled, policy, subject, objects, budget),
+            CompiledEngine::Wasm(module) => {
+                let call = Call {
+                    request: subject.raw,
+                    settings: &compiled.parameters,
+                    lookups: objects,
+                    declared: &policy.policy.lookups,
+                    limits: &policy.limits,
+                    budget,
+                };
+                match question {
+                    Question::Validate => module.validate(&call),
+                    Question::Mutate => module.mutate(&call),
+                }
+            }
+        }
+    }
+
+    fn ask_rego(
+        &mut self,
+        question: Question,
+        compiled: &CompiledBinding,
+        policy: &Arc<CompiledPolicy>,
+        subject: &mut Subject<'_>,
+        objects: &Objects,
+        budget: Duration,
+    ) -> Result<Answer, EvaluationError> {
+        let parameters = self.parameters.get(&compiled.binding.name).cloned().unwrap_or_else(Value::new_object);
+        let input = input::envelope(subject.rego()?, &parameters);
+        let data = if policy.policy.lookups.is_empty() { Value::new_object() } else { objects.data() };
+        let instance = self.instance(policy)?;
+        match question {
+            Question::Validate => instance.validate(input, data, &policy.limits, budget),
+            Question::Mutate => instance.mutate(input, data, &policy.limits, budget),
+        }
+    }
+
+    fn instance(&mut self, policy: &CompiledPolicy) -> Result<&mut RegoInstance, EvaluationError> {
+        let CompiledEngine::Rego(program) = &policy.engine else {
+            return Err(EvaluationError::new(Code::Internal, "the policy is not written in Rego"));
+        };
+        let name = &policy.policy.name;
+        if !self.instances.contains_key(name) {
+            let instance = Instance { version: policy.version.clone(), rego: program.instantiate()? };
+            self.instances.insert(name.clone(), instance);
+        }
+        let instance = self.instances.get_mut(name).map(|instance| &mut instance.rego);
+        instance.ok_or_else(|| EvaluationError::new(Code::Internal, "the policy has no instance"))
+    }
+}

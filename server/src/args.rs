@@ -1,0 +1,111 @@
+//! How the daemon runs. What it enforces is not here: those are Kubernetes objects or files.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// A part of Bailey this process plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Answers the API server's admission reviews.
+    Admission,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Arguments of `bailey serve`. Each has an environment variable of its name, such as `BAILEY_LISTEN`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// The parts this process plays
+    #[arg(long, env = "BAILEY_ROLES", value_delimiter = ',', default_value = "admission")]
+    pub roles: Vec<Role>,
+    /// Address of the webhook (TLS)
+    #[arg(long, env = "BAILEY_LISTEN", default_value = "127.0.0.1:8443")]
+    pub listen: SocketAddr,
+    /// Address of plain HTTP for probes and metrics
+    #[arg(long, env = "BAILEY_HTTP_LISTEN", default_value = "127.0.0.1:8080")]
+    pub http_listen: SocketAddr,
+    /// How policies are evaluated
+    #[command(flatten)]
+    pub evaluation: EvaluationArgs,
+    /// How connections are secured
+    #[command(flatten)]
+    pub tls: TlsArgs,
+    /// Read policies and bindings from YAML files in this folder, not from a cluster
+    #[arg(long, env = "BAILEY_POLICIES", value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    /// The file that keeps every decision
+    #[arg(long, env = "BAILEY_AUDIT_DB", value_name = "FILE", default_value = "bailey-audit.db")]
+    pub audit_db: PathBuf,
+    /// Days a decision is kept
+    #[arg(long, env = "BAILEY_AUDIT_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub audit_days: u32,
+    /// Whom a refused person may ask, shown in every refusal
+    #[arg(long, env = "BAILEY_CONTACT", value_name = "TEXT")]
+    pub contact: Option<String>,
+    /// How log lines are written
+    #[arg(long, env = "BAILEY_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Send traces to this OTLP endpoint (gRPC), such as http://127.0.0.1:4317
+    #[arg(long, env = "BAILEY_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// Seconds to stay up, unready, before connections are closed at shutdown
+    #[arg(long, env = "BAILEY_SHUTDOWN_DELAY", value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=300))]
+    pub shutdown_delay: u64,
+}
+
+/// Bounds on evaluation.
+#[derive(Debug, Clone, Args)]
+pub struct EvaluationArgs {
+    /// Evaluation threads; as many as processors where not given
+    #[arg(long, env = "BAILEY_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+    /// Reviews that may wait for an evaluation thread; beyond it they are refused with 429
+    #[arg(long, env = "BAILEY_QUEUE", value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub queue: u32,
+    /// The longest one policy may run, in milliseconds
+    #[arg(long, env = "BAILEY_POLICY_TIMEOUT_MS", value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub policy_timeout_ms: u32,
+    /// The most memory one wasm guest may use, in MiB
+    #[arg(long, env = "BAILEY_POLICY_MEMORY_MIB", value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=2_048))]
+    pub policy_memory_mib: u32,
+    /// Where compiled wasm modules are kept between starts
+    #[arg(long, env = "BAILEY_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// The longest review accepted, in bytes
+    #[arg(long, env = "BAILEY_MAX_BODY_BYTES", value_name = "BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u32).range(1024..=134_217_728))]
+    pub max_body_bytes: u32,
+}
+
+/// Certificate and key, and who may call.
+#[derive(Debug, Clone, Args)]
+pub struct TlsArgs {
+    /// The webhook's certificate chain, in PEM; read again when it changes
+    #[arg(long, env = "BAILEY_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: PathBuf,
+    /// Its private key, in PEM
+    #[arg(long, env = "BAILEY_TLS_KEY", value_name = "FILE")]
+    pub tls_key: PathBuf,
+    /// Take reviews only from clients with a certificate of this authority, in PEM
+    #[arg(long, env = "BAILEY_CLIENT_CA", value_name = "FILE")]
+    pub client_ca: Option<PathBuf>,
+    /// Of those, only clients whose certificate has this common name or DNS name
+    #[arg(long, env = "BAILEY_CLIENT_NAME", value_name = "NAME", requires = "client_ca")]
+    pub client_name: Option<String>,
+}
+
+impl ServeArgs {
+    /// How long the daemon stays up, unready, at shutdown.
+    pub fn shutdown_delay(&self) -> Duration {
+        Duration::from_secs(self.shutdown_delay)
+    }
+}

@@ -1,0 +1,172 @@
+//! Wiring by part, from the audit store up to the listeners, and the way down again.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use admission::{Admission, AdmissionMetrics, Contact, HttpLimits};
+use anyhow::{Context, anyhow};
+use audit::{AuditConfig, AuditMetrics, AuditSink, AuditTask};
+use policies::wasm::{WasmConfig, WasmRuntime};
+use policies::{Compiler, EvaluationPool, Limits, PoolConfig};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{EvaluationArgs, ServeArgs};
+use crate::check::config_check;
+use crate::listen;
+use crate::load::LoadMetrics;
+use crate::probes::{Probes, Readiness, Sample};
+use crate::source;
+use crate::telemetry::Telemetry;
+use crate::tls::Tls;
+
+/// How long the last records may take to be written at shutdown.
+const FLUSH: Duration = Duration::from_secs(10);
+
+/// Runs the daemon until a signal ends it.
+///
+/// # Errors
+/// When a part cannot start, or one ends that should not; the reason names it.
+pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    // An error means a provider is installed already, and then there is one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let telemetry = Telemetry::start(args.log_format, args.otlp_endpoint.as_deref())?;
+    let mut registry = Registry::default();
+    let (audit, audit_task) = open_audit(&args, &mut registry).await?;
+    let limits = limits(&args.evaluation);
+    let pool = Arc::new(start_pool(&args.evaluation)?);
+    let compiler = Arc::new(RwLock::new(Compiler::new(wasm_runtime(&args.evaluation, &pool, limits)?, limits)));
+    let readiness = Arc::new(Readiness::default());
+    let admission = Arc::new(Admission::new(
+        Arc::clone(&pool),
+        audit,
+        AdmissionMetrics::register(&mut registry),
+        config_check(Arc::clone(&compiler)),
+        Contact(args.contact.clone()),
+        Arc::clone(&readiness.loaded),
+    ));
+    let mut tasks = JoinSet::new();
+    let load_metrics = LoadMetrics::register(&mut registry);
+    let parts = source::Parts { compiler, pool: Arc::clone(&pool), readiness: Arc::clone(&readiness), load_metrics };
+    source::start(&args, parts, &mut registry, &mut tasks).await?;
+    let stop = CancellationToken::new();
+    let servers = listen_all(&args, admission, Arc::clone(&readiness), &pool, registry, &stop).await?;
+    let ended = run_until_stopped(&mut tasks, servers, &args, &readiness, &stop, audit_task).await;
+    tasks.shutdown().await;
+    drop(telemetry);
+    ended
+}
+
+async fn open_audit(args: &ServeArgs, registry: &mut Registry) -> anyhow::Result<(AuditSink, AuditTask)> {
+    let mut config = AuditConfig::new(&args.audit_db);
+    let age = Duration::from_secs(u64::from(args.audit_days).saturating_mul(86_400));
+    config.retention.max_age = Some(age);
+    AuditSink::open(config, AuditMetrics::register(registry))
+        .await
+        .with_context(|| format!("cannot open the audit store `{}`", args.audit_db.display()))
+}
+
+fn limits(args: &EvaluationArgs) -> Limits {
+    let memory = usize::try_from(args.policy_memory_mib).unwrap_or(64).saturating_mul(1 << 20);
+    Limits {
+        timeout: Duration::from_millis(args.policy_timeout_ms.into()),
+        memory_bytes: memory,
+        ..Limits::default()
+    }
+}
+
+fn start_pool(args: &EvaluationArgs) -> anyhow::Result<EvaluationPool> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.workers.map_or(processors, usize::from);
+    let queue = usize::try_from(args.queue).unwrap_or(1024);
+    EvaluationPool::start(PoolConfig { threads, queue }).context("cannot start the evaluation threads")
+}
+
+fn wasm_runtime(args: &EvaluationArgs, pool: &EvaluationPool, limits: Limits) -> anyhow::Result<WasmRuntime> {
+    // One guest per evaluation thread, and room for settings checked at admission and load.
+    let slots = u32::try_from(pool.threads().saturating_add(4)).unwrap_or(u32::MAX);
+    WasmRuntime::new(WasmConfig { cache_dir: args.cache_dir.clone(), slots, limits })
+        .map_err(|fault| anyhow!("cannot start the wasm engine: {fault}"))
+}
+
+/// Binds both listeners before either serves, so that a taken port is an error at the start.
+async fn listen_all(
+    args: &ServeArgs,
+    admission: Arc<Admission>,
+    readiness: Arc<Readiness>,
+    pool: &Arc<EvaluationPool>,
+    mut registry: Registry,
+    stop: &CancellationToken,
+) -> anyhow::Result<JoinSet<()>> {
+    let reloads = Counter::default();
+    registry.register("bailey_tls_reloads", "TLS certificates put in force after the first", reloads.clone());
+    let sample = sample_pool(&mut registry, Arc::clone(pool));
+    let tls = Tls::load(&args.tls, reloads)?;
+    let webhook = bind(args.listen).await?;
+    let plain = bind(args.http_listen).await?;
+    let body_bytes = usize::try_from(args.evaluation.max_body_bytes).unwrap_or(16 << 20);
+    let probes = crate::probes::router(Arc::new(Probes { readiness, registry, sample }));
+    let routes = admission::router(admission, HttpLimits { body_bytes }).merge(probes.clone());
+    tracing::info!(webhook = %webhook.local_addr()?, http = %plain.local_addr()?, "listening");
+    let mut servers = JoinSet::new();
+    servers.spawn(listen::serve(webhook, Some(tls), routes, stop.clone()));
+    servers.spawn(listen::serve(plain, None, probes, stop.clone()));
+    Ok(servers)
+}
+
+async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+fn sample_pool(registry: &mut Registry, pool: Arc<EvaluationPool>) -> Sample {
+    let (waiting, panics) = (Gauge::<i64>::default(), Gauge::<i64>::default());
+    let registry = registry.sub_registry_with_prefix("bailey_evaluation");
+    registry.register("queue_waiting", "Reviews waiting for an evaluation thread", waiting.clone());
+    registry.register("panics", "Evaluations that panicked since the start", panics.clone());
+    Box::new(move || {
+        waiting.set(i64::try_from(pool.waiting()).unwrap_or(i64::MAX));
+        panics.set(i64::try_from(pool.counts().panics.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+    })
+}
+
+/// Waits for a signal or for a task that ends, then stops in order: unready, drained, flushed.
+async fn run_until_stopped(
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    mut servers: JoinSet<()>,
+    args: &ServeArgs,
+    readiness: &Readiness,
+    stop: &CancellationToken,
+    mut audit_task: AuditTask,
+) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
+    let ended = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        Some(ended) = tasks.join_next() => Err(match ended {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) => anyhow!("a part of the daemon ended by itself"),
+            Err(error) => anyhow!(error).context("a part of the daemon failed"),
+        }),
+        _ = servers.join_next() => Err(anyhow!("a listener ended by itself")),
+        ended = audit_task.ended() => Err(anyhow!(ended).context("the audit writer ended")),
+    };
+    readiness.stopping.store(true, Ordering::Release);
+    if ended.is_ok() {
+        tokio::time::sleep(args.shutdown_delay()).await;
+    }
+    tracing::info!("stopping: finishing what is under way");
+    stop.cancel();
+    while servers.join_next().await.is_some() {}
+    let lost = audit_task.shutdown(FLUSH).await;
+    if lost > 0 {
+        tracing::error!(lost, "records were not written before the end");
+    }
+    ended
+}
