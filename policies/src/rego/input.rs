@@ -14,6 +14,7 @@ use model::{Code, MAX_DEPTH};
 use regorus::Value;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
+use super::builtins::forget;
 use crate::EvaluationError;
 
 /// How many field names a thread keeps.
@@ -27,6 +28,8 @@ const LONGEST_NAME: usize = 64;
 /// [`Code::ReviewMalformed`] when the text is not one JSON value, [`Code::ReviewTooDeep`] when it nests deeper
 /// than [`MAX_DEPTH`].
 pub fn decode(text: &[u8]) -> Result<Value, EvaluationError> {
+    // What was weighed of the request before is not needed any more.
+    forget();
     let too_deep = Cell::new(false);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let decoded = NAME_TABLE.with(|names| match names.try_borrow_mut() {

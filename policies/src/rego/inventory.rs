@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use model::{LookupKind, ObjectEvent, ObjectKey, StoredObject};
 use regorus::Value;
 
+use super::builtins::forget;
 use super::input;
 
 /// The objects of the watch caches, as `data` for policies.
@@ -33,6 +34,7 @@ impl RegoInventory {
 
     /// Follows one change of the watch caches. An object that is not JSON is left out, and that is logged.
     pub fn apply(&mut self, event: &ObjectEvent) {
+        forget();
         match event {
             ObjectEvent::Upsert(object) => match decode(object) {
                 Some(value) => self.set(&path(&object.key), value),

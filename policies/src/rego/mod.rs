@@ -21,6 +21,7 @@ mod builtins;
 mod check;
 pub mod input;
 mod instance;
+mod instrument;
 mod inventory;
 mod output;
 mod program;

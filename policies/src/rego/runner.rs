@@ -7,15 +7,14 @@ use std::time::Duration;
 
 use model::Code;
 use regorus::languages::rego::compiler::Compiler;
-use regorus::rvm::instructions::BuiltinCallParams;
-use regorus::rvm::program::BuiltinInfo;
 use regorus::rvm::vm::VmError;
-use regorus::rvm::{Instruction, Program, RegoVM};
+use regorus::rvm::{Program, RegoVM};
 use regorus::unstable::{Expr, Ref, Source, Span};
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, LimitError, Value};
 
-use super::builtins::{MULTIPLY, guarded, names};
+use super::builtins::{guarded, names};
+use super::instrument::instrument;
 use crate::EvaluationError;
 
 /// The clock is read once per so many instructions.
@@ -136,7 +135,7 @@ impl Machine {
         let entries: Vec<&str> = paths.iter().map(String::as_str).collect();
         let program = Compiler::compile_from_policy(&compiled, &entries).map_err(|error| error.to_string())?;
         let mut program = Arc::unwrap_or_clone(program);
-        guard(&mut program)?;
+        instrument(&mut program)?;
         let program = Arc::new(program);
         let machine = Self::fresh(&program);
         Ok(Self { program, machine })
@@ -210,35 +209,6 @@ impl Machine {
 fn one_line(message: &str) -> String {
     let text = message.lines().find_map(|line| line.split_once("error: ")).map_or(message, |(_, text)| text);
     text.lines().find(|line| !line.trim().is_empty()).unwrap_or("it failed").chars().take(300).collect()
-}
-
-/// Puts the guards in place of the built-ins and of the one instruction that can grow a value without bound.
-fn guard(program: &mut Program) -> Result<(), String> {
-    for (info, slot) in program.builtin_info_table.iter().zip(&mut program.resolved_builtins) {
-        *slot = guarded(&info.name).ok_or_else(|| format!("the built-in `{}` is not served", info.name))?;
-    }
-    let multiplies = |instruction: &Instruction| matches!(instruction, Instruction::Mul { .. });
-    if !program.instructions.iter().any(multiplies) {
-        return Ok(());
-    }
-    let multiply = guarded(MULTIPLY).ok_or("no guarded multiplication")?;
-    let index = program.add_builtin_info(BuiltinInfo { name: MULTIPLY.to_owned(), num_args: 2 });
-    program.resolved_builtins.push(multiply);
-    if program.resolved_builtins.len() != program.builtin_info_table.len() {
-        return Err("the table of built-ins has gaps".to_owned());
-    }
-    for position in 0..program.instructions.len() {
-        let Some(Instruction::Mul { dest, left, right }) = program.instructions.get(position).copied() else {
-            continue;
-        };
-        let args = [left, right, 0, 0, 0, 0, 0, 0];
-        let call = BuiltinCallParams { dest, builtin_index: index, num_args: 2, args };
-        let params_index = program.add_builtin_call_params(call);
-        if let Some(slot) = program.instructions.get_mut(position) {
-            *slot = Instruction::BuiltinCall { params_index };
-        }
-    }
-    Ok(())
 }
 
 // The interpreter ---------------------------------------------------------------------------------------

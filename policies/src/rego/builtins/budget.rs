@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use model::Code;
 use regorus::LimitError;
 
+use super::own::forget_results;
 use crate::{EvaluationError, Limits};
 
 /// Units of work per millisecond: about one byte looked at, or one small value visited, per 5 ns.
@@ -68,6 +69,16 @@ impl Refusal {
         Self { code: Code::PolicyError, message: message.into() }
     }
 
+    /// A value is larger than any may be.
+    pub(super) fn nodes(limit: u64) -> Self {
+        Self { code: Code::PolicyMemory, message: format!("was given or made a value of more than {limit} parts") }
+    }
+
+    /// There is more to do than the time allows.
+    pub(super) fn work() -> Self {
+        Self::time("has more to look at than the policy's time allows")
+    }
+
     fn memory(found: u64, limit: u64) -> Self {
         let message = format!("would make about {found} bytes, at most {limit} are allowed");
         Self { code: Code::PolicyMemory, message }
@@ -88,6 +99,7 @@ impl Scope {
         let millis = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX).max(1);
         let text = u64::try_from(limits.output_bytes).unwrap_or(u64::MAX);
         CURRENT.with(|current| current.set(now.checked_add(budget), millis.saturating_mul(WORK_PER_MS), text));
+        forget_results();
         Self(())
     }
 
@@ -122,7 +134,7 @@ pub(super) fn work(units: u64) -> Result<(), Refusal> {
     CURRENT.with(|current| {
         let units = units.saturating_add(1);
         let Some(left) = current.work.get().checked_sub(units) else {
-            return Err(Refusal::time("has more to look at than the policy's time allows"));
+            return Err(Refusal::work());
         };
         current.work.set(left);
         let unclocked = current.unclocked.get().saturating_add(units);

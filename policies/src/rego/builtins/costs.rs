@@ -290,11 +290,7 @@ pub(super) fn order(arguments: &[Value]) -> Cost {
 /// Copies the elements of its collections, not what is in them.
 pub(super) fn copy(arguments: &[Value]) -> Cost {
     let all = arguments.iter().map(length).fold(0, u64::saturating_add);
-    for argument in arguments {
-        if length(argument) == 0 {
-            weigh(argument)?;
-        }
-    }
+    weight_of(arguments)?;
     budget::collection(all.saturating_mul(ELEMENT))
 }
 

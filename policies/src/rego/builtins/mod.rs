@@ -45,17 +45,22 @@ use regorus::unstable::{BUILTINS, BuiltinFcn, Expr, Ref, Span};
 
 use budget::Refusal;
 pub(super) use budget::Scope;
-pub(super) use weight::weigh_up_to;
+pub(super) use weight::{forget, weigh_up_to};
 
 /// What regorus' built-ins return; named through their own type.
 type Outcome = <BuiltinFcn as Function>::Outcome;
 
+/// The error in it.
+type Failure = <BuiltinFcn as Function>::Failure;
+
 trait Function {
     type Outcome;
+    type Failure;
 }
 
-impl<R> Function for (for<'a, 'b, 'c> fn(&'a Span, &'b [Ref<Expr>], &'c [Value], bool) -> R, u8) {
-    type Outcome = R;
+impl<V, E> Function for (for<'a, 'b, 'c> fn(&'a Span, &'b [Ref<Expr>], &'c [Value], bool) -> Result<V, E>, u8) {
+    type Outcome = Result<V, E>;
+    type Failure = E;
 }
 
 type Original = LazyLock<Option<BuiltinFcn>>;
@@ -86,8 +91,16 @@ pub(super) fn audit(name: &str) -> Audit {
     }
 }
 
-/// The name under which the guarded multiplication is entered in a program.
-pub(super) const MULTIPLY: &str = "bailey.multiply";
+// Guards that `instrument` puts into a program; no policy can name them, for none is a Rego identifier.
+
+/// Multiplies two numbers that may not grow without bound.
+pub(super) const MULTIPLY: &str = "*";
+/// Weighs a value and gives it back.
+pub(super) const BOUND: &str = "=";
+/// Compares what the definitions of a rule came to.
+pub(super) const RESULT: &str = ":=";
+/// Compares the values of a field of a partial object.
+pub(super) const FIELD: &str = "[]:=";
 
 fn run(
     name: &str,
@@ -109,6 +122,9 @@ macro_rules! table {
         pub(super) fn guarded(name: &str) -> Option<BuiltinFcn> {
             match name {
                 MULTIPLY => Some((own::multiply, 2)),
+                BOUND => Some((own::bound, 1)),
+                RESULT => Some((own::result, 2)),
+                FIELD => Some((own::field, 3)),
                 "object.subset" => Some((own::subset, 2)),
                 $($($name => {
                     static ORIGINAL: Original = LazyLock::new(|| BUILTINS.get($name).copied());

@@ -182,3 +182,20 @@ fn an_undefined_built_in_is_no_finding_in_both_paths() {
         assert_eq!(messages(V1, &text, POD), ["ok"], "{extra}");
     }
 }
+
+#[test]
+fn definitions_that_disagree_are_an_error() {
+    for extra in ["", "\nother if { walk(input, [_, 77]) }\nwarn contains \"w\" if other"] {
+        for rules in [
+            "deny := \"a\" if input.review.uid\ndeny := \"b\" if input.review.operation",
+            "f(x) := 1 if x.uid\nf(x) := 2 if x.operation\ndeny contains \"x\" if f(input.review) == 3",
+            "tier := 1 if input.review.uid\ntier := 2 if input.review.operation\ndeny contains \"x\" if tier == 3",
+            "tier := 1 if input.review.uid\ntier := 2 if input.review.operation\ndeny contains \"x\" if { not tier }",
+            "deny[k] := v if { some k, v in {\"a\": \"1\"} }\ndeny[k] := v if { some k, v in {\"a\": \"2\"} }",
+        ] {
+            let text = format!("package p\n{rules}{extra}");
+            let error = ask(&load(V1, &text).unwrap(), POD, &patient()).expect_err(&text);
+            assert_eq!(error.code, Code::PolicyError, "{text}: {error}");
+        }
+    }
+}
