@@ -1,8 +1,20 @@
 //! Kubernetes in, values out, status back.
+//!
+//! Comes in: policies and bindings as custom resources or as files, their wasm modules, and the cluster
+//! objects that policies look up. Goes out: [`model::Sources`], whole and at once, and
+//! [`model::ObjectEvent`]s in order. Back go statuses and events. It compiles and evaluates nothing.
+//!
+//! - [`api`]: the custom resources, and [`api::decode`] for the check at their own admission.
+//! - [`files`]: the same objects from a directory, read again when it changes.
+//! - [`cluster`]: everything that is watched in a cluster.
+//! - [`StatusReport`]: how a policy or binding stands, for [`cluster::Cluster::report`].
 
 pub mod api;
+pub mod cluster;
 mod digest;
 pub mod files;
+mod status;
 mod tasks;
 
 pub use api::crd_documents;
+pub use status::{ReportKind, StatusReport};

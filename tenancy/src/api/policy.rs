@@ -1,6 +1,7 @@
 //! The custom resource `Policy`: what is asked.
 
 #![expect(unreachable_pub, reason = "the derive repeats each type inside a function")]
+#![expect(clippy::duplicated_attributes, reason = "every printer column has a type and a priority")]
 
 use std::collections::BTreeMap;
 

@@ -182,7 +182,8 @@ fn an_envelope_that_does_not_fit_is_refused() {
     };
     assert!(object(&|_| {}).is_ok());
     assert!(object(&|object| object["metadata"] = json!({"generateName": "a-"})).is_ok());
-    let cases: [(&dyn Fn(&mut Value), &str); 6] = [
+    type Case<'a> = (&'a dyn Fn(&mut Value), &'a str);
+    let cases: [Case<'_>; 6] = [
         (&|object| object["extra"] = json!(1), "extra: unknown field `extra`"),
         (&|object| object["apiVersion"] = json!("bailey.dev/v2"), "apiVersion: `bailey.dev/v2` is not served"),
         (&|object| object["kind"] = json!("Tenant"), "kind: `Tenant` is unknown"),

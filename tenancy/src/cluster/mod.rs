@@ -1,0 +1,104 @@
+//! Policies, bindings, their wasm modules and the objects they look up, watched in the cluster.
+//!
+//! [`start`] returns at once; what it watches fills in. [`Cluster::sources`] is published when both kinds of
+//! policy objects are listed, and [`Cluster::synced`] says when every declared kind is too. A kind that the
+//! API server does not serve counts as settled: policies that look it up fail, but readiness is not held up.
+
+mod lookups;
+mod modules;
+mod objects;
+mod retry;
+mod state;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kube::Client;
+use model::{LookupKind, ObjectEvent, Sources};
+use tokio::sync::watch;
+
+use crate::status::{self, StatusReport, StatusWriter};
+use crate::tasks::{Task, Tasks};
+use lookups::Lookups;
+use objects::Objects;
+pub use state::{ClusterState, WatchState};
+
+pub(crate) use objects::{Observed, ObservedObjects};
+
+/// How the cluster is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterOptions {
+    /// The most objects of one list request.
+    pub page_size: u32,
+    /// Whether statuses and events are written.
+    pub write_status: bool,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self { page_size: 500, write_status: true }
+    }
+}
+
+/// A running watch of the cluster; dropping it ends the watch.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Policies and bindings; empty until both kinds are listed.
+    pub sources: watch::Receiver<Arc<Sources>>,
+    /// Whether policies, bindings and every declared kind are listed, or known not to be served.
+    pub synced: watch::Receiver<bool>,
+    lookups: Lookups,
+    objects: watch::Receiver<[WatchState; 2]>,
+    status: Option<StatusWriter>,
+    tasks: Tasks,
+    _watches: Vec<Task>,
+}
+
+/// Starts watching. Needs a Tokio runtime.
+pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
+    let tasks = Tasks::new();
+    let lookups = Lookups::new(client.clone(), options.page_size, tasks.clone());
+    lookups.set_kinds(&BTreeSet::new());
+    let (objects, handles) = Objects::new(client.clone(), options.page_size, tasks.clone(), lookups.clone());
+    let mut watches = vec![tasks.spawn("policy objects", objects.run())];
+    let status = options.write_status.then(|| {
+        let (writer, run) = status::writer(client, handles.observed);
+        watches.push(tasks.spawn("statuses", run));
+        writer
+    });
+    let synced = lookups.synced();
+    Cluster { sources: handles.sources, synced, lookups, objects: handles.state, status, tasks, _watches: watches }
+}
+
+impl Cluster {
+    /// Sets the kinds that are cached, beside Namespaces, which always are. Kinds no longer among them are
+    /// dropped. `synced` turns false before this returns if a kind is new.
+    pub fn set_kinds(&self, kinds: &BTreeSet<LookupKind>) {
+        self.lookups.set_kinds(kinds);
+    }
+
+    /// Calls `observer` with every change of the cached objects, in order and without a gap: first with a
+    /// [`ObjectEvent::Replace`] for every kind that is cached now, before this returns. It must not block:
+    /// the watches wait for it.
+    pub fn subscribe<F: FnMut(&ObjectEvent) + Send + 'static>(&self, observer: F) {
+        self.lookups.subscribe(Box::new(observer));
+    }
+
+    /// Has these statuses written where they differ from what the cluster says; the newest call wins.
+    pub fn report(&self, reports: Vec<StatusReport>) {
+        if let Some(status) = &self.status {
+            status.report(reports);
+        }
+    }
+
+    /// How the watches stand, for metrics.
+    pub fn state(&self) -> ClusterState {
+        let [policies, bindings] = self.objects.borrow().clone();
+        ClusterState { policies, bindings, kinds: self.lookups.state() }
+    }
+
+    /// Waits until a task has ended by itself, and says which; the process should end then.
+    pub async fn failed(&self) -> String {
+        self.tasks.failed().await
+    }
+}
