@@ -1,0 +1,120 @@
+//! What the book says is what the program does: codes, flags, metrics, and links that lead somewhere.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory;
+
+fn book() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").canonicalize().unwrap()
+}
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(book().join(name)).unwrap()
+}
+
+/// The texts in backticks in the first column of every table.
+fn first_column(text: &str) -> BTreeSet<String> {
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    cells.flat_map(|cell| cell.split("`, `").map(|name| name.trim_end_matches('`').to_owned())).collect()
+}
+
+#[test]
+fn every_code_is_explained_and_no_other() {
+    let documented = first_column(&page("operations/codes.md"));
+    let codes: BTreeSet<_> = model::Code::ALL.iter().map(|code| code.as_str().to_owned()).collect();
+    assert_eq!(documented, codes);
+}
+
+#[test]
+fn every_flag_of_the_daemon_is_explained_with_its_variable() {
+    let text = page("operations/daemon.md");
+    let documented: BTreeSet<_> = first_column(&text)
+        .into_iter()
+        .filter_map(|name| Some(name.strip_prefix("--")?.to_owned()))
+        .collect();
+    let command = cli::Cli::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    let flags: Vec<_> = serve.get_arguments().filter(|flag| flag.get_env().is_some()).collect();
+    for flag in &flags {
+        let variable = flag.get_env().unwrap().to_str().unwrap();
+        assert!(text.contains(&format!("`{variable}`")), "{variable} is not explained");
+    }
+    let flags: BTreeSet<_> = flags.iter().map(|flag| flag.get_long().unwrap().to_owned()).collect();
+    assert_eq!(documented, flags);
+}
+
+#[test]
+fn every_metric_of_the_record_is_explained() {
+    let mut registry = prometheus_client::registry::Registry::default();
+    let _metrics = audit::AuditMetrics::register(&mut registry);
+    let mut exposition = String::new();
+    prometheus_client::encoding::text::encode(&mut exposition, &registry).unwrap();
+    let documented = first_column(&page("telemetry.md"));
+    let kinds = exposition.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let names: Vec<_> = kinds
+        .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+        .collect();
+    assert!(names.len() >= 8, "{names:?}");
+    for name in names {
+        assert!(documented.contains(&name), "{name} is not explained");
+    }
+}
+
+#[test]
+fn every_page_is_in_the_summary_and_every_link_leads_somewhere() {
+    let mut pages = Vec::new();
+    let mut folders = vec![book()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                _ if path.is_dir() => folders.push(path),
+                Some("md") => pages.push(path),
+                _ => {}
+            }
+        }
+    }
+    assert!(pages.len() > 10);
+    let summary: BTreeSet<_> = links(&page("SUMMARY.md"))
+        .into_iter()
+        .map(|link| book().join(link).canonicalize().unwrap())
+        .collect();
+    for path in pages {
+        assert!(path.ends_with("SUMMARY.md") || summary.contains(&path), "{} is not listed", path.display());
+        for link in links(&std::fs::read_to_string(&path).unwrap()) {
+            check_link(&path, &link);
+        }
+    }
+}
+
+fn check_link(page: &Path, link: &str) {
+    if link.starts_with("https://") {
+        return;
+    }
+    let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let target = if file.is_empty() { page.to_owned() } else { page.parent().unwrap().join(file) };
+    let text = std::fs::read_to_string(&target).unwrap_or_else(|_| panic!("{}: `{link}`", page.display()));
+    let mut headings = text.lines().filter(|line| line.starts_with('#')).map(anchor_of);
+    assert!(anchor.is_empty() || headings.any(|heading| heading == anchor), "{}: `{link}`", page.display());
+}
+
+/// The anchor mdBook gives a heading.
+fn anchor_of(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars()
+        .filter_map(|c| match c {
+            ' ' => Some('-'),
+            c if c.is_alphanumeric() || matches!(c, '-' | '_') => Some(c),
+            _ => None,
+        })
+        .collect()
+}
+
+fn links(text: &str) -> Vec<String> {
+    let ends = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    ends.map(|(link, _)| link.to_owned()).collect()
+}
