@@ -44,6 +44,8 @@ pub(crate) struct Queue {
 impl AuditSink {
     /// Opens the store, creating it where there is none, and starts its writer.
     ///
+    /// A disk that is full or a file that is locked is no error: the writer tries again.
+    ///
     /// # Errors
     /// When the file cannot be opened or is not a store of this version: see [`StoreError`].
     pub async fn open(config: AuditConfig, metrics: AuditMetrics) -> Result<(Self, AuditTask), StoreError> {

@@ -61,8 +61,8 @@ impl Writer {
         commands: mpsc::Receiver<Command>,
     ) -> Result<Self, StoreError> {
         let mut store = Store::new(&config.path, config.hard_limit_bytes);
-        store.open().await?;
-        Ok(Self {
+        let opened = store.open().await.map(drop);
+        let mut writer = Self {
             config,
             queue,
             incoming,
@@ -75,7 +75,16 @@ impl Writer {
             next_upkeep: Instant::now(),
             lost_reported: 0,
             closing: false,
-        })
+        };
+        match opened {
+            Ok(()) => Ok(writer),
+            // A full disk must not keep the daemon from starting, as it does not stop one that runs.
+            Err(error) if matches!(error.kind(), FailureKind::Full | FailureKind::Locked) => {
+                writer.failed(&error);
+                Ok(writer)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Runs until it is told to close and all is written.

@@ -86,6 +86,19 @@ async fn a_shutdown_that_cannot_write_says_how_many_are_lost() {
     lock.rollback().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_store_that_is_locked_at_the_start_is_opened_later() {
+    use sqlx::Connection;
+    let directory = tempfile::tempdir().unwrap();
+    let mut other = raw(directory.path().join("audit.db").as_path()).await;
+    let lock = other.begin_with("BEGIN EXCLUSIVE").await.unwrap();
+    let (sink, task, metrics) = open(config(directory.path())).await;
+    sink.record(record());
+    lock.rollback().await.unwrap();
+    flush(&sink).await;
+    assert_eq!((task.shutdown(LONG).await, metrics.written()), (0, 1));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_many_threads_every_record_is_kept_or_counted() {
     const EACH: u64 = 3_000;

@@ -1,6 +1,12 @@
 //! What the book says is what the program does: codes, flags, metrics, and links that lead somewhere.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail"
+)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -62,6 +68,43 @@ fn every_metric_of_the_record_is_explained() {
     for name in names {
         assert!(documented.contains(&name), "{name} is not explained");
     }
+}
+
+/// The code blocks of a language on a page.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let ends = page.split(&fence).skip(1).filter_map(|rest| rest.split_once("```"));
+    ends.map(|(block, _)| block.to_owned()).collect()
+}
+
+#[test]
+fn every_rego_example_may_run() {
+    let examples = blocks(&page("authoring/rego.md"), "rego");
+    assert!(examples.len() >= 2);
+    for text in examples {
+        let mutates = text.contains("\npatch ");
+        let module = model::RegoModule { name: "policy.rego".into(), text };
+        let limits = policies::Limits::default();
+        let outcome = policies::rego::RegoProgram::compile(
+            model::RegoVersion::V1,
+            &[module.clone()],
+            false,
+            mutates,
+            &limits,
+        );
+        assert!(outcome.is_ok(), "{outcome:?}: {}", module.text);
+    }
+}
+
+#[test]
+fn the_example_of_a_policy_and_its_binding_is_read() {
+    let example = blocks(&page("authoring/policies-and-bindings.md"), "yaml").remove(0);
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("example.yaml"), example).unwrap();
+    let sources = tenancy::files::load(directory.path()).unwrap();
+    assert_eq!((sources.policies.len(), sources.bindings.len()), (1, 1));
+    assert_eq!(sources.policies[0].value.as_ref().err(), None);
+    assert_eq!(sources.bindings[0].value.as_ref().err(), None);
 }
 
 #[test]
