@@ -1,0 +1,3 @@
+module cost-center
+
+go 1.24
