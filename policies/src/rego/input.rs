@@ -11,7 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use model::{Code, MAX_DEPTH};
-use regorus::Value;
+use regorus::value::Object;
+use regorus::{Rc, Value};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::builtins::forget;
@@ -191,13 +192,14 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut access: A) -> Result<Value, A::Error> {
         let depth = self.deeper()?;
-        let mut fields = Vec::new();
+        let mut fields = BTreeMap::new();
         while let Some(name) = access.next_key_seed(NameSeed { names: &mut *self.names })? {
             let value = access.next_value_seed(Seed { depth, too_deep: self.too_deep, names: &mut *self.names })?;
-            fields.push((Value::String(name), value));
+            // Of a name that occurs twice the last one counts, as everywhere in Kubernetes.
+            fields.insert(Value::String(name), value);
         }
-        // Of a name that occurs twice the last one counts, as everywhere in Kubernetes.
-        Ok(Value::from(BTreeMap::from_iter(fields)))
+        // As it is: `Value::from` would copy the map into another form.
+        Ok(Value::Object(Rc::new(Object::from(fields))))
     }
 }
 

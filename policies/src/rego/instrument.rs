@@ -52,7 +52,22 @@ pub(super) fn instrument(program: &mut Program) -> Result<(), String> {
         info.num_registers = info.num_registers.saturating_add(1);
         program.max_rule_window_size = program.max_rule_window_size.max(info.num_registers);
     }
+    program.rule_infos.iter_mut().for_each(slim);
     program.validate_limits()
+}
+
+/// Takes out of a rule's description what only names it: the machine copies all of it at every call.
+fn slim(info: &mut RuleInfo) {
+    info.name = String::new();
+    if let Some(function) = &mut info.function_info {
+        function.param_names = Vec::new();
+    }
+    if info.destructuring_blocks.iter().all(Option::is_none) {
+        info.destructuring_blocks = Vec::new();
+    }
+    if info.else_bodies.iter().flatten().all(|is_else| !is_else) {
+        info.else_bodies = Vec::new();
+    }
 }
 
 /// Indexes of the guards in the program's table of built-ins.

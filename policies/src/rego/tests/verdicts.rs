@@ -199,3 +199,23 @@ fn definitions_that_disagree_are_an_error() {
         }
     }
 }
+
+#[test]
+fn else_and_patterns_in_arguments_choose_the_same_in_both_paths() {
+    let text = r#"
+        level(n) := "high" if { n > 10 } else := "middle" if { n > 5 } else := "low"
+        kind(["pod", name]) := sprintf("pod %v", [name])
+        kind(["node", name]) := sprintf("node %v", [name])
+        pick := "a" if { input.review.nothing } else := "b"
+        parts contains x if { some x in ["p", "q"] }
+        deny contains level(12)
+        deny contains level(7)
+        deny contains level(1)
+        deny contains kind(["node", "n"])
+        deny contains pick
+        deny contains concat("", [x | some x in parts; x != "p"])"#;
+    let expected = ["b", "high", "low", "middle", "node n", "q"];
+    for extra in ["", "\nother if { walk(input, [_, 77]) }\nwarn contains \"w\" if other"] {
+        assert_eq!(messages(V1, &format!("package p\n{text}{extra}"), POD), expected, "{extra}");
+    }
+}
