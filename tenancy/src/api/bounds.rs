@@ -11,8 +11,9 @@ use super::{crds, decode::ConfigKind};
 static SCHEMAS: LazyLock<[Value; 2]> = LazyLock::new(|| {
     let spec = |index: usize| {
         let crds = crds().unwrap_or_default();
-        let schema =
-            crds.get(index).and_then(|crd| crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec"));
+        let schema = crds
+            .get(index)
+            .and_then(|crd| crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec"));
         schema.cloned().unwrap_or_default()
     };
     [spec(0), spec(1)]
@@ -82,7 +83,9 @@ fn within(
     let high = schema.get(high).and_then(Value::as_u64).unwrap_or(u64::MAX);
     match found {
         _ if found < low => Err((path.to_owned(), format!("has {found} {unit}, at least {low} are needed"))),
-        _ if found > high => Err((path.to_owned(), format!("has {found} {unit}, at most {high} are allowed"))),
+        _ if found > high => {
+            Err((path.to_owned(), format!("has {found} {unit}, at most {high} are allowed")))
+        }
         _ => Ok(()),
     }
 }
@@ -90,7 +93,8 @@ fn within(
 fn choice(schema: &Map<String, Value>, value: &Value, path: &str) -> Result<(), Breach> {
     match schema.get("enum").and_then(Value::as_array) {
         Some(choices) if !choices.contains(value) => {
-            let choices: Vec<_> = choices.iter().filter_map(Value::as_str).map(|name| format!("`{name}`")).collect();
+            let choices: Vec<_> =
+                choices.iter().filter_map(Value::as_str).map(|name| format!("`{name}`")).collect();
             let found = value.as_str().unwrap_or_default();
             Err((path.to_owned(), format!("`{found}` is not one of {}", choices.join(", "))))
         }
@@ -103,8 +107,12 @@ fn range(schema: &Map<String, Value>, found: Option<f64>, path: &str) -> Result<
     let (low, high) = (bound("minimum"), bound("maximum"));
     let Some(found) = found else { return Ok(()) };
     match (low, high) {
-        (Some(low), _) if found < low => Err((path.to_owned(), format!("is {found}, at least {low} is needed"))),
-        (_, Some(high)) if found > high => Err((path.to_owned(), format!("is {found}, at most {high} is allowed"))),
+        (Some(low), _) if found < low => {
+            Err((path.to_owned(), format!("is {found}, at least {low} is needed")))
+        }
+        (_, Some(high)) if found > high => {
+            Err((path.to_owned(), format!("is {found}, at most {high} is allowed")))
+        }
         _ => Ok(()),
     }
 }

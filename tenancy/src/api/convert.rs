@@ -38,8 +38,12 @@ pub(super) fn policy(
     let source = match (spec.rego, spec.wasm) {
         (Some(rego), None) => rego_source(rego)?,
         (None, Some(wasm)) => wasm_source(wasm, place)?,
-        (None, None) => return Err(policy_fault("spec", "neither rego nor wasm is given, exactly one is needed")),
-        (Some(_), Some(_)) => return Err(policy_fault("spec", "both rego and wasm are given, exactly one is needed")),
+        (None, None) => {
+            return Err(policy_fault("spec", "neither rego nor wasm is given, exactly one is needed"));
+        }
+        (Some(_), Some(_)) => {
+            return Err(policy_fault("spec", "both rego and wasm are given, exactly one is needed"));
+        }
     };
     if let Some(code) = spec.messages.keys().find(|code| code.is_empty() || code.len() > MAX_CODE_BYTES) {
         let why = format!("the code `{code}` has {} bytes, 1 to {MAX_CODE_BYTES} are allowed", code.len());
@@ -58,7 +62,10 @@ pub(super) fn policy(
         parameter_schema,
         messages: spec.messages,
         lookups: spec.lookups.into_iter().map(lookup).collect(),
-        limits: model::PolicyLimits { timeout_ms: limits.timeout_milliseconds, memory_mib: limits.memory_mib },
+        limits: model::PolicyLimits {
+            timeout_ms: limits.timeout_milliseconds,
+            memory_mib: limits.memory_mib,
+        },
     })
 }
 
@@ -206,7 +213,9 @@ fn subjects(subjects: Option<binding::Subjects>, path: &str) -> Result<model::Su
     let subjects = subjects.unwrap_or_default();
     for (index, account) in subjects.service_accounts.iter().enumerate() {
         let parts = account.split_once(':');
-        if !parts.is_some_and(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains(':')) {
+        if !parts
+            .is_some_and(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains(':'))
+        {
             let path = format!("{path}.serviceAccounts[{index}]");
             return Err(binding_fault(&path, format!("`{account}` is not `namespace:name`")));
         }

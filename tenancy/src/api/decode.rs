@@ -105,7 +105,8 @@ fn spec(
         ConfigKind::Policy => {
             let spec = typed(value.clone(), "spec", code)?;
             bounds::check(kind, &value)?;
-            convert::policy(name, generation, spec, place).map(|policy| ConfigObject::Policy(Box::new(policy)))
+            convert::policy(name, generation, spec, place)
+                .map(|policy| ConfigObject::Policy(Box::new(policy)))
         }
         ConfigKind::Binding => {
             let spec = typed(value.clone(), "spec", code)?;

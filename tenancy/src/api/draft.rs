@@ -122,7 +122,10 @@ impl ModuleReference {
         match &self.digest {
             Some(pinned) if pinned != found => Err(LoadFault::new(
                 Code::ModuleDigestMismatch,
-                format!("spec.wasm.module: {} has the digest `{found}`, but `{pinned}` is pinned", self.location),
+                format!(
+                    "spec.wasm.module: {} has the digest `{found}`, but `{pinned}` is pinned",
+                    self.location
+                ),
             )),
             _ => Ok(()),
         }
@@ -136,7 +139,9 @@ impl std::fmt::Display for ModuleLocation {
             Self::ConfigMap { namespace, name, key } => {
                 write!(formatter, "key `{key}` of ConfigMap `{namespace}/{name}`")
             }
-            Self::Secret { namespace, name, key } => write!(formatter, "key `{key}` of Secret `{namespace}/{name}`"),
+            Self::Secret { namespace, name, key } => {
+                write!(formatter, "key `{key}` of Secret `{namespace}/{name}`")
+            }
         }
     }
 }

@@ -68,7 +68,10 @@ fn a_policy_becomes_a_draft_with_its_defaults() {
 #[test]
 fn a_binding_becomes_the_model_with_its_defaults() {
     let read = binding(bound(|_| {})).unwrap();
-    assert_eq!((read.enforcement, read.failure_policy, read.order), (Enforcement::Deny, FailurePolicy::Fail, 0));
+    assert_eq!(
+        (read.enforcement, read.failure_policy, read.order),
+        (Enforcement::Deny, FailurePolicy::Fail, 0)
+    );
     assert_eq!(read.parameters, json!({}));
     let read = binding(bound(|spec| {
         spec["match"]["resources"][0]["operations"] = json!(["DELETE"]);
@@ -96,7 +99,10 @@ fn a_bad_policy_is_refused_with_the_field_named() {
     let key = json!({"namespace": "n", "name": "m", "key": "k"});
     let cases = [
         (json!({}), "spec: neither rego nor wasm is given"),
-        (rego(|spec| spec["wasm"] = wasm(&json!({"file": "/x"}))["wasm"].clone()), "spec: both rego and wasm"),
+        (
+            rego(|spec| spec["wasm"] = wasm(&json!({"file": "/x"}))["wasm"].clone()),
+            "spec: both rego and wasm",
+        ),
         (rego(|spec| spec["regos"] = json!(1)), "spec.regos: unknown field `regos`"),
         (rego(|spec| spec["rego"]["sorce"] = json!("")), "spec.rego.sorce: unknown field `sorce`"),
         (json!({"rego": {}}), "spec.rego: missing field `source`"),
@@ -116,9 +122,15 @@ fn a_bad_policy_is_refused_with_the_field_named() {
             "spec.rego: source and libraries have 262153 bytes, at most 262144",
         ),
         (rego(|spec| spec["limits"] = json!({"memoryMiB": 0})), "spec.limits.memoryMiB: is 0, at least 1"),
-        (rego(|spec| spec["limits"] = json!({"timeoutMilliseconds": -1})), "spec.limits.timeoutMilliseconds: invalid"),
+        (
+            rego(|spec| spec["limits"] = json!({"timeoutMilliseconds": -1})),
+            "spec.limits.timeoutMilliseconds: invalid",
+        ),
         (rego(|spec| spec["messages"] = json!({"": "x"})), "spec.messages: the code `` has 0 bytes"),
-        (rego(|spec| spec["parameters"] = json!({"schema": true})), "spec.parameters.schema: is not an object"),
+        (
+            rego(|spec| spec["parameters"] = json!({"schema": true})),
+            "spec.parameters.schema: is not an object",
+        ),
         (rego(|spec| spec["lookups"] = json!([{"kind": "Pod"}])), "spec.lookups[0]: missing field `version`"),
         (wasm(&json!({})), "spec.wasm.module: exactly one of file, configMap and secret"),
         (wasm(&json!({"file": "/x", "secret": key, "digest": digest})), "spec.wasm.module: exactly one of"),
@@ -136,20 +148,39 @@ fn a_bad_policy_is_refused_with_the_field_named() {
 #[test]
 fn a_bad_binding_is_refused_with_the_field_named() {
     let row = |field: &'static str, value: Value| bound(|spec| spec["match"]["resources"][0][field] = value);
-    let requirement = |value: Value| bound(|spec| spec["match"]["objectSelector"] = json!({"matchExpressions": [value]}));
+    let requirement =
+        |value: Value| bound(|spec| spec["match"]["objectSelector"] = json!({"matchExpressions": [value]}));
     let cases = [
-        (bound(|spec| spec["match"]["resources"] = json!([])), "spec.match.resources: has 0 items, at least 1"),
+        (
+            bound(|spec| spec["match"]["resources"] = json!([])),
+            "spec.match.resources: has 0 items, at least 1",
+        ),
         (row("kinds", json!([])), "spec.match.resources[0]: names neither kinds nor resources"),
-        (row("operations", json!(["PATCH"])), "spec.match.resources[0].operations[0]: unknown variant `PATCH`"),
+        (
+            row("operations", json!(["PATCH"])),
+            "spec.match.resources[0].operations[0]: unknown variant `PATCH`",
+        ),
         (row("apiGroups", json!([])), "spec.match.resources[0].apiGroups: has 0 items"),
         (row("kinds", json!([""])), "spec.match.resources[0].kinds[0]: has 0 characters"),
         (row("scope", json!("All")), "spec.match.resources[0].scope: unknown variant `All`"),
-        (requirement(json!({"key": "k", "operator": "In"})), "spec.match.objectSelector.matchExpressions: `k`"),
-        (requirement(json!({"key": "k", "operator": "Exists", "values": ["x"]})), "spec.match.objectSelector"),
-        (requirement(json!({"key": "k", "operator": "Gt"})), "spec.match.objectSelector.matchExpressions[0].operator"),
+        (
+            requirement(json!({"key": "k", "operator": "In"})),
+            "spec.match.objectSelector.matchExpressions: `k`",
+        ),
+        (
+            requirement(json!({"key": "k", "operator": "Exists", "values": ["x"]})),
+            "spec.match.objectSelector",
+        ),
+        (
+            requirement(json!({"key": "k", "operator": "Gt"})),
+            "spec.match.objectSelector.matchExpressions[0].operator",
+        ),
         (bound(|spec| spec["order"] = json!(2_000_000)), "spec.order: is 2000000, at most 1000000"),
         (bound(|spec| spec["order"] = json!(1e30)), "spec.order: invalid type: floating point"),
-        (bound(|spec| spec["match"]["names"] = json!(vec!["a"; 300])), "spec.match.names: has 300 items, at most 256"),
+        (
+            bound(|spec| spec["match"]["names"] = json!(vec!["a"; 300])),
+            "spec.match.names: has 300 items, at most 256",
+        ),
         (
             bound(|spec| spec["match"]["subjects"] = json!({"serviceAccounts": ["a"]})),
             "spec.match.subjects.serviceAccounts[0]: has 1 characters",
@@ -158,7 +189,10 @@ fn a_bad_binding_is_refused_with_the_field_named() {
             bound(|spec| spec["match"]["excludedSubjects"] = json!({"serviceAccounts": ["a:b:c"]})),
             "spec.match.excludedSubjects.serviceAccounts[0]: `a:b:c` is not",
         ),
-        (bound(|spec| spec["match"]["namespace"] = json!([])), "spec.match.namespace: unknown field `namespace`"),
+        (
+            bound(|spec| spec["match"]["namespace"] = json!([])),
+            "spec.match.namespace: unknown field `namespace`",
+        ),
         (bound(|spec| spec["enforcement"] = json!("Deny")), "spec.enforcement: unknown variant `Deny`"),
     ];
     for (spec, expected) in cases {
@@ -185,7 +219,10 @@ fn an_envelope_that_does_not_fit_is_refused() {
     type Case<'a> = (&'a dyn Fn(&mut Value), &'a str);
     let cases: [Case<'_>; 6] = [
         (&|object| object["extra"] = json!(1), "extra: unknown field `extra`"),
-        (&|object| object["apiVersion"] = json!("bailey.dev/v2"), "apiVersion: `bailey.dev/v2` is not served"),
+        (
+            &|object| object["apiVersion"] = json!("bailey.dev/v2"),
+            "apiVersion: `bailey.dev/v2` is not served",
+        ),
         (&|object| object["kind"] = json!("Tenant"), "kind: `Tenant` is unknown"),
         (&|object| object["metadata"] = json!({}), "metadata.name: a name is needed"),
         (&|object| object["metadata"]["name"] = json!("A_b"), "metadata.name: `A_b` is not a name"),
@@ -230,7 +267,10 @@ fn the_definitions_are_structural() {
             Value::Object(object) => {
                 assert_ne!(object.get("additionalProperties"), Some(&json!(false)), "{path}");
                 assert!(!object.get("nullable").is_some_and(Value::is_boolean), "{path}");
-                assert!(!(object.contains_key("properties") && object.contains_key("additionalProperties")), "{path}");
+                assert!(
+                    !(object.contains_key("properties") && object.contains_key("additionalProperties")),
+                    "{path}"
+                );
                 // Every list and text is bounded, so that the cost of the rules is.
                 if path.contains(".spec.properties.") && !path.ends_with(".properties") {
                     let bounded = object.contains_key("enum") || object.contains_key("pattern");

@@ -99,10 +99,15 @@ impl Lookups {
     }
 
     pub(super) fn set_kinds(&self, kinds: &BTreeSet<LookupKind>) {
-        let namespaces = LookupKind { group: String::new(), version: "v1".to_owned(), kind: "Namespace".to_owned() };
+        let namespaces =
+            LookupKind { group: String::new(), version: "v1".to_owned(), kind: "Namespace".to_owned() };
         let mut caches = self.shared.lock();
-        let dropped: Vec<_> =
-            caches.kinds.keys().filter(|kind| !kinds.contains(kind) && **kind != namespaces).cloned().collect();
+        let dropped: Vec<_> = caches
+            .kinds
+            .keys()
+            .filter(|kind| !kinds.contains(kind) && **kind != namespaces)
+            .cloned()
+            .collect();
         for kind in dropped {
             if caches.kinds.remove(&kind).is_some_and(|cache| cache.objects.is_some()) {
                 caches.tell(&ObjectEvent::Drop(kind));
@@ -200,11 +205,15 @@ impl Follower {
         let unknown = || format!("the API server serves no kind `{kind}` in `{}`", self.kind.api_version());
         match pinned_kind(&self.client, &GroupVersionKind::gvk(group, version, kind)).await {
             Ok((resource, able)) if able.supports_operation(verbs::WATCH) => Ok(resource),
-            Ok(_) => Err(Unavailable { settled: true, why: format!("objects of the kind `{kind}` cannot be watched") }),
+            Ok(_) => Err(Unavailable {
+                settled: true,
+                why: format!("objects of the kind `{kind}` cannot be watched"),
+            }),
             Err(kube::Error::Discovery(DiscoveryError::MissingKind(_))) => {
                 Err(Unavailable { settled: true, why: unknown() })
             }
-            Err(kube::Error::Api(status)) if status.is_not_found() => {
+            // A group that is not served is answered without a reason.
+            Err(kube::Error::Api(status)) if status.code == 404 => {
                 Err(Unavailable { settled: true, why: unknown() })
             }
             Err(error) => Err(Unavailable { settled: false, why: api_message(&error) }),
@@ -229,6 +238,8 @@ impl Follower {
                 Err(error) if http_status(&error) == Some(404) => {
                     return Unavailable { settled: true, why: shown(&error) };
                 }
+                // The list is simply made anew.
+                Err(error) if http_status(&error) == Some(410) => {}
                 Err(error) => self.failed(&error),
             }
         }
@@ -294,7 +305,11 @@ impl Follower {
         let mut caches = self.shared.lock();
         let Some(cache) = caches.of(&self.kind, self.id) else { return };
         if cache.state.error.as_deref() != Some(&why) {
-            tracing::warn!(kind = self.kind.kind, error = why, "objects that policies look up cannot be watched");
+            tracing::warn!(
+                kind = self.kind.kind,
+                error = why,
+                "objects that policies look up cannot be watched"
+            );
         }
         cache.state.error = Some(why);
         // What is forbidden stays so until someone grants it.
@@ -307,9 +322,14 @@ impl Follower {
         let mut caches = self.shared.lock();
         let Some(cache) = caches.of(&self.kind, self.id) else { return };
         if cache.state.error.as_deref() != Some(&why) {
-            tracing::warn!(kind = self.kind.kind, error = why, "a kind that policies look up is not available");
+            tracing::warn!(
+                kind = self.kind.kind,
+                error = why,
+                "a kind that policies look up is not available"
+            );
         }
-        cache.state = WatchState { error: Some(why), last_event: cache.state.last_event, ..WatchState::default() };
+        cache.state =
+            WatchState { error: Some(why), last_event: cache.state.last_event, ..WatchState::default() };
         cache.settled |= settled;
         if cache.objects.take().is_some() {
             caches.tell(&ObjectEvent::Drop(self.kind.clone()));

@@ -67,7 +67,15 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
         writer
     });
     let synced = lookups.synced();
-    Cluster { sources: handles.sources, synced, lookups, objects: handles.state, status, tasks, _watches: watches }
+    Cluster {
+        sources: handles.sources,
+        synced,
+        lookups,
+        objects: handles.state,
+        status,
+        tasks,
+        _watches: watches,
+    }
 }
 
 impl Cluster {

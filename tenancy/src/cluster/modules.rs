@@ -107,7 +107,9 @@ impl Modules {
     fn watch(&self, holder: &Holder) -> Task {
         let (found, client) = (self.found.clone(), self.client.clone());
         match holder.clone() {
-            Holder::File(path) => self.tasks.spawn(format!("file `{}`", path.display()), follow_file(path, found)),
+            Holder::File(path) => {
+                self.tasks.spawn(format!("file `{}`", path.display()), follow_file(path, found))
+            }
             Holder::ConfigMap { namespace, name } => {
                 let events = watcher(Api::<ConfigMap>::namespaced(client, &namespace), only(&name));
                 let task = format!("ConfigMap `{namespace}/{name}`");
@@ -136,7 +138,8 @@ fn holder(location: &ModuleLocation) -> (Holder, String) {
 
 fn config_map(object: ConfigMap) -> BTreeMap<String, Bytes> {
     let texts = object.data.unwrap_or_default().into_iter().map(|(key, text)| (key, Bytes::from(text)));
-    let binary = object.binary_data.unwrap_or_default().into_iter().map(|(key, data)| (key, Bytes::from(data.0)));
+    let binary =
+        object.binary_data.unwrap_or_default().into_iter().map(|(key, data)| (key, Bytes::from(data.0)));
     texts.chain(binary).collect()
 }
 

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::lookups::Lookups;
 use super::modules::{Found, Modules};
-use super::retry::{shown, watch_pauses};
+use super::retry::{http_status, shown, watch_pauses};
 use super::state::WatchState;
 use crate::api::{ConfigKind, ConfigObject, GROUP, Place, VERSION, decode_value};
 use crate::tasks::Tasks;
@@ -116,7 +116,9 @@ impl Objects {
             due = Instant::now().checked_add(DEBOUNCE).unwrap_or_else(Instant::now);
             if let Some(since) = self.dirty {
                 // Steady changes must not put publishing off for ever.
-                due = due.min(since.checked_add(DEBOUNCE.saturating_mul(10)).unwrap_or(due)).max(Instant::now());
+                due = due
+                    .min(since.checked_add(DEBOUNCE.saturating_mul(10)).unwrap_or(due))
+                    .max(Instant::now());
                 if self.modules.pending() && since.elapsed() < MODULE_WAIT {
                     due = Instant::now().checked_add(DEBOUNCE).unwrap_or_else(Instant::now);
                 }
@@ -195,7 +197,9 @@ impl Objects {
 fn policy(entry: &Entry, modules: &mut Modules) -> Result<Policy, LoadFault> {
     match &entry.object {
         Ok(ConfigObject::Policy(draft)) => draft.resolve(|location| modules.read(location)),
-        Ok(ConfigObject::Binding(_)) => Err(LoadFault::new(Code::Internal, "a binding was listed as a policy")),
+        Ok(ConfigObject::Binding(_)) => {
+            Err(LoadFault::new(Code::Internal, "a binding was listed as a policy"))
+        }
         Err(fault) => Err(fault.clone()),
     }
 }
@@ -203,7 +207,9 @@ fn policy(entry: &Entry, modules: &mut Modules) -> Result<Policy, LoadFault> {
 fn binding(entry: &Entry) -> Result<PolicyBinding, LoadFault> {
     match &entry.object {
         Ok(ConfigObject::Binding(binding)) => Ok((**binding).clone()),
-        Ok(ConfigObject::Policy(_)) => Err(LoadFault::new(Code::Internal, "a policy was listed as a binding")),
+        Ok(ConfigObject::Policy(_)) => {
+            Err(LoadFault::new(Code::Internal, "a policy was listed as a binding"))
+        }
         Err(fault) => Err(fault.clone()),
     }
 }
@@ -232,6 +238,8 @@ impl Table {
             Ok(Event::Delete(object)) => {
                 self.entries.remove(&object.name_any());
             }
+            // The list is simply made anew, as after a change of the definition.
+            Err(error) if http_status(&error) == Some(410) => return false,
             Err(error) => {
                 let why = shown(&error);
                 if self.state.error.as_deref() != Some(&why) {
@@ -260,8 +268,10 @@ impl Table {
         let object = match self.entries.get(&name).filter(same) {
             Some(entry) => entry.object.clone(),
             None => {
-                object.types =
-                    Some(TypeMeta { api_version: format!("{GROUP}/{VERSION}"), kind: kind.as_str().to_owned() });
+                object.types = Some(TypeMeta {
+                    api_version: format!("{GROUP}/{VERSION}"),
+                    kind: kind.as_str().to_owned(),
+                });
                 serde_json::to_value(&object)
                     .map_err(|error| LoadFault::new(kind.code(), format!("the object is not JSON: {error}")))
                     .and_then(|value| decode_value(value, &Place::Cluster))

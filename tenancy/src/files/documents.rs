@@ -26,7 +26,9 @@ fn split(text: &str) -> Vec<(u32, &str)> {
         number = number.saturating_add(1);
         let begin = offset;
         offset = offset.saturating_add(line.len());
-        let marker = line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        let marker = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
         if marker {
             parts.extend(text.get(start..begin).map(|part| (first, part)));
             (start, first) = (begin, number);

@@ -110,7 +110,8 @@ impl Pass {
                 let place = Position { module: shown.clone(), line: 1, column: 1 };
                 let fault = LoadFault {
                     code: key.0.code(),
-                    message: "the file that held it cannot be read whole, see the fault of the file".to_owned(),
+                    message: "the file that held it cannot be read whole, see the fault of the file"
+                        .to_owned(),
                     position: Some(place.clone()),
                 };
                 self.objects.entry(key.clone()).or_default().push((place, Err(fault)));

@@ -10,11 +10,15 @@ use tempfile::TempDir;
 use super::*;
 
 fn policy(name: &str) -> String {
-    format!("apiVersion: bailey.dev/v1alpha1\nkind: Policy\nmetadata: {{name: {name}}}\nspec: {{rego: {{source: package a}}}}\n")
+    format!(
+        "apiVersion: bailey.dev/v1alpha1\nkind: Policy\nmetadata: {{name: {name}}}\nspec: {{rego: {{source: package a}}}}\n"
+    )
 }
 
 fn wasm(name: &str, module: &str) -> String {
-    format!("apiVersion: bailey.dev/v1alpha1\nkind: Policy\nmetadata: {{name: {name}}}\nspec: {{wasm: {{module: {module}}}}}\n")
+    format!(
+        "apiVersion: bailey.dev/v1alpha1\nkind: Policy\nmetadata: {{name: {name}}}\nspec: {{wasm: {{module: {module}}}}}\n"
+    )
 }
 
 fn binding(name: &str) -> String {
@@ -35,14 +39,18 @@ fn directory(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn good(sources: &Sources) -> Vec<&str> {
-    let policies = sources.policies.iter().filter(|loaded| loaded.value.is_ok()).map(|loaded| loaded.name.as_str());
-    let bindings = sources.bindings.iter().filter(|loaded| loaded.value.is_ok()).map(|loaded| loaded.name.as_str());
+    let policies =
+        sources.policies.iter().filter(|loaded| loaded.value.is_ok()).map(|loaded| loaded.name.as_str());
+    let bindings =
+        sources.bindings.iter().filter(|loaded| loaded.value.is_ok()).map(|loaded| loaded.name.as_str());
     policies.chain(bindings).collect()
 }
 
 fn faults(sources: &Sources) -> Vec<(&str, &LoadFault)> {
-    let policies = sources.policies.iter().filter_map(|one| Some((one.name.as_str(), one.value.as_ref().err()?)));
-    let bindings = sources.bindings.iter().filter_map(|one| Some((one.name.as_str(), one.value.as_ref().err()?)));
+    let policies =
+        sources.policies.iter().filter_map(|one| Some((one.name.as_str(), one.value.as_ref().err()?)));
+    let bindings =
+        sources.bindings.iter().filter_map(|one| Some((one.name.as_str(), one.value.as_ref().err()?)));
     policies.chain(bindings).collect()
 }
 
@@ -51,7 +59,10 @@ fn a_fault_never_hides_another_object() {
     let directory = directory(&[
         ("a.yaml", &format!("{}---\n{}---\nbroken: [\n---\n{}", policy("a"), binding("b"), policy("c"))),
         ("sub/d.yml", &policy("d")),
-        ("e.json", r#"{"apiVersion": "bailey.dev/v1alpha1", "kind": "Policy", "metadata": {"name": "e"}, "spec": {"rego": {"sorce": ""}}}"#),
+        (
+            "e.json",
+            r#"{"apiVersion": "bailey.dev/v1alpha1", "kind": "Policy", "metadata": {"name": "e"}, "spec": {"rego": {"sorce": ""}}}"#,
+        ),
         ("f.yaml", &format!("{}---\n{}", policy("twice"), policy("twice"))),
         ("g.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: g}\n"),
         ("h.yaml", "just text\n"),
@@ -79,7 +90,10 @@ fn modules_are_read_beside_the_file_and_verified() {
         ("p/good.yaml", &wasm("good", &format!("{{file: ../m.wasm, digest: '{digest}'}}"))),
         ("other.yaml", &wasm("other", &format!("{{file: n.wasm, digest: '{digest}'}}"))),
         ("missing.yaml", &wasm("missing", "{file: none.wasm}")),
-        ("far.yaml", &wasm("far", &format!("{{configMap: {{namespace: a, name: b, key: c}}, digest: '{digest}'}}"))),
+        (
+            "far.yaml",
+            &wasm("far", &format!("{{configMap: {{namespace: a, name: b, key: c}}, digest: '{digest}'}}")),
+        ),
         ("m.wasm", "module"),
         ("n.wasm", "another"),
     ]);
@@ -88,8 +102,11 @@ fn modules_are_read_beside_the_file_and_verified() {
     let Ok(policy) = &sources.policies[1].value else { panic!() };
     assert!(matches!(&policy.source, Source::Wasm { digest: found, .. } if *found == digest));
     let codes: Vec<_> = faults(&sources).iter().map(|(name, fault)| (*name, fault.code)).collect();
-    let expected =
-        [("far", Code::ModuleUnavailable), ("missing", Code::ModuleUnavailable), ("other", Code::ModuleDigestMismatch)];
+    let expected = [
+        ("far", Code::ModuleUnavailable),
+        ("missing", Code::ModuleUnavailable),
+        ("other", Code::ModuleDigestMismatch),
+    ];
     assert_eq!(codes, expected);
 }
 

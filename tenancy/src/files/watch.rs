@@ -129,7 +129,8 @@ impl Reload {
             }
             Err(error) => {
                 let why = format!("`{}` cannot be read: {error}", self.directory.display());
-                let new = self.report.send_if_modified(|fault| fault.replace(why.clone()).as_ref() != Some(&why));
+                let new =
+                    self.report.send_if_modified(|fault| fault.replace(why.clone()).as_ref() != Some(&why));
                 if new {
                     tracing::warn!(error = why, "policy files stay as they were read last");
                 }

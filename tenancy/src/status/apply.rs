@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::Client;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -18,7 +18,7 @@ const MANAGER: &str = "bailey";
 /// The longest note of an event, in characters; Kubernetes takes 1 kB.
 const MAX_NOTE: usize = 250;
 
-/// Writes statuses by server-side apply, and tells of flips in events.
+/// Writes statuses by server-side apply, and tells of changes in events.
 pub(super) struct Applier {
     client: Client,
     recorder: Recorder,
@@ -36,7 +36,9 @@ impl Applier {
     /// Whether this very status was written last, over the status that the watch still shows.
     pub(super) fn is_written(&self, change: &Change) -> bool {
         let last = self.written.get(&(change.kind, change.name.clone()));
-        last.is_some_and(|last| last.uid == change.uid && last.base == change.base && same(&last.status, &change.status))
+        last.is_some_and(|last| {
+            last.uid == change.uid && last.base == change.base && same(&last.status, &change.status)
+        })
     }
 
     pub(super) fn written(&mut self, change: Change) {
@@ -58,7 +60,8 @@ impl Applier {
             ConfigKind::Policy => "policies",
             ConfigKind::Binding => "policybindings",
         };
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, kind), plural);
+        let resource =
+            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, kind), plural);
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
         let body = json!({
             "apiVersion": format!("{GROUP}/{VERSION}"), "kind": kind,

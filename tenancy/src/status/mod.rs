@@ -61,7 +61,8 @@ async fn run(
             () = sleep_until(due), if again.is_some() => {}
         }
         sleep(DEBOUNCE).await;
-        let (wanted, seen) = (Arc::clone(&reports.borrow_and_update()), Arc::clone(&observed.borrow_and_update()));
+        let (wanted, seen) =
+            (Arc::clone(&reports.borrow_and_update()), Arc::clone(&observed.borrow_and_update()));
         again = if pass(&mut applier, &wanted, &seen).await {
             pause = FIRST_PAUSE;
             None

@@ -47,7 +47,7 @@ pub(super) struct Change {
     pub(super) status: Value,
     /// The status that this is to replace.
     pub(super) base: Value,
-    /// The reason and message of the event to send, where `Ready` flips.
+    /// The reason and message of the event to send, where that of `Ready` changes.
     pub(super) event: Option<(bool, String, String)>,
 }
 
@@ -63,7 +63,10 @@ impl StatusReport {
     /// Whether the object itself is valid, whatever else keeps it from being in force.
     fn accepted(&self) -> bool {
         self.ready
-            || !matches!(self.code, Some(Code::PolicyInvalid | Code::BindingInvalid | Code::ParametersInvalid) | None)
+            || !matches!(
+                self.code,
+                Some(Code::PolicyInvalid | Code::BindingInvalid | Code::ParametersInvalid) | None
+            )
     }
 }
 
@@ -78,7 +81,8 @@ pub(super) fn plan(report: &StatusReport, observed: &Observed, now: &str) -> Opt
         let status = if holds { "True" } else { "False" };
         let last = previous(&observed.status, name);
         let kept = last.filter(|last| last.get("status").and_then(Value::as_str) == Some(status));
-        let since = kept.and_then(|last| last.get("lastTransitionTime")).and_then(Value::as_str).unwrap_or(now);
+        let since =
+            kept.and_then(|last| last.get("lastTransitionTime")).and_then(Value::as_str).unwrap_or(now);
         json!({
             "type": name, "status": status, "observedGeneration": report.generation,
             "lastTransitionTime": since, "reason": if holds { good } else { &reason }, "message": message,
@@ -103,9 +107,10 @@ pub(super) fn plan(report: &StatusReport, observed: &Observed, now: &str) -> Opt
     if says(&observed.status, &status) {
         return None;
     }
-    let was = previous(&observed.status, "Ready").and_then(|ready| ready.get("status")).and_then(Value::as_str);
-    let flipped = was != Some(if report.ready { "True" } else { "False" });
-    let event = flipped.then(|| (report.ready, if report.ready { "InForce".to_owned() } else { reason }, message));
+    let was =
+        previous(&observed.status, "Ready").and_then(|ready| ready.get("reason")).and_then(Value::as_str);
+    let reason = if report.ready { "InForce".to_owned() } else { reason };
+    let event = (was != Some(&reason)).then_some((report.ready, reason, message));
     let (kind, name) = report.key();
     Some(Change { kind, name, uid: observed.uid.clone(), status, base: observed.status.clone(), event })
 }
@@ -117,7 +122,9 @@ fn previous<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
 
 /// Whether the cluster's status says all of this; what others wrote beside it does not count.
 fn says(observed: &Value, wanted: &Value) -> bool {
-    ["observedGeneration", "engine", "revision", "position"].iter().all(|key| observed.get(key) == wanted.get(key))
+    ["observedGeneration", "engine", "revision", "position"]
+        .iter()
+        .all(|key| observed.get(key) == wanted.get(key))
         && ["Accepted", "Ready"].iter().all(|name| previous(observed, name) == previous(wanted, name))
 }
 
