@@ -34,7 +34,9 @@ pub fn decode(text: &[u8]) -> Result<Value, EvaluationError> {
     let too_deep = Cell::new(false);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let decoded = NAME_TABLE.with(|names| match names.try_borrow_mut() {
-        Ok(mut names) => Seed { depth: 0, too_deep: &too_deep, names: &mut names }.deserialize(&mut deserializer),
+        Ok(mut names) => {
+            Seed { depth: 0, too_deep: &too_deep, names: &mut names }.deserialize(&mut deserializer)
+        }
         Err(error) => Err(serde_json::Error::custom(error)),
     });
     decoded.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| {
@@ -194,7 +196,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let depth = self.deeper()?;
         let mut fields = BTreeMap::new();
         while let Some(name) = access.next_key_seed(NameSeed { names: &mut *self.names })? {
-            let value = access.next_value_seed(Seed { depth, too_deep: self.too_deep, names: &mut *self.names })?;
+            let value =
+                access.next_value_seed(Seed { depth, too_deep: self.too_deep, names: &mut *self.names })?;
             // Of a name that occurs twice the last one counts, as everywhere in Kubernetes.
             fields.insert(Value::String(name), value);
         }

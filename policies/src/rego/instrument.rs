@@ -112,7 +112,9 @@ impl Guards {
     ) -> Result<(), String> {
         let info = rule.and_then(|rule| program.rule_infos.get(rule)).cloned();
         match *instruction {
-            Instruction::SetAdd { value, .. } | Instruction::ArrayPush { value, .. } => self.bound(program, value),
+            Instruction::SetAdd { value, .. } | Instruction::ArrayPush { value, .. } => {
+                self.bound(program, value)
+            }
             Instruction::ComprehensionYield { value_reg, key_reg } => {
                 key_reg.into_iter().for_each(|key| self.bound(program, key));
                 self.bound(program, value_reg);
@@ -175,7 +177,8 @@ impl Guards {
             return Err(format!("`{}` has too many arguments or variables", info.name));
         }
         let literal = program.add_literal(Value::from(info.name.as_str()));
-        let literal_idx = u16::try_from(literal).map_err(|_| "the program has too many literals".to_owned())?;
+        let literal_idx =
+            u16::try_from(literal).map_err(|_| "the program has too many literals".to_owned())?;
         program.instructions.push(Instruction::Load { dest: scratch, literal_idx });
         let variant = u16::try_from(parameters).unwrap_or(u16::MAX);
         self.call(program, scratch, self.result.saturating_add(variant), &arguments);
@@ -205,7 +208,9 @@ fn may_disagree(info: &RuleInfo) -> bool {
 /// Moves every position in the program to where its instruction is now.
 fn relocate(program: &mut Program, moved: &[usize]) -> Result<(), String> {
     let long = || "the program is too long".to_owned();
-    let to = |position: usize| moved.get(position).copied().ok_or_else(|| "a position is out of the program".to_owned());
+    let to = |position: usize| {
+        moved.get(position).copied().ok_or_else(|| "a position is out of the program".to_owned())
+    };
     let short = |position: u16| to(position.into()).and_then(|new| u16::try_from(new).map_err(|_| long()));
     let wide = |position: u32| {
         let position = usize::try_from(position).map_err(|_| long())?;

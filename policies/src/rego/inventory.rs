@@ -94,7 +94,9 @@ impl RegoInventory {
         };
         self.remove(&tail(&["inventory", "cluster"]));
         let namespaces: Vec<String> = match &self.data["inventory"]["namespace"] {
-            Value::Object(fields) => fields.keys().filter_map(|name| name.as_string().ok()).map(|n| n.to_string()).collect(),
+            Value::Object(fields) => {
+                fields.keys().filter_map(|name| name.as_string().ok()).map(|n| n.to_string()).collect()
+            }
             _ => Vec::new(),
         };
         for namespace in namespaces {

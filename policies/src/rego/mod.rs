@@ -25,6 +25,7 @@ mod instrument;
 mod inventory;
 mod output;
 mod program;
+mod recursion;
 mod runner;
 
 #[cfg(test)]
@@ -34,8 +35,8 @@ pub use instance::RegoInstance;
 pub use inventory::RegoInventory;
 pub use program::{EvaluationPath, RegoProgram};
 
-/// The stack that a thread needs to evaluate policies, in bytes; only what is used takes memory.
-pub const STACK_BYTES: usize = 64 << 20;
+/// The stack that a thread needs to evaluate policies, in bytes, unoptimised builds included.
+pub const STACK_BYTES: usize = 8 << 20;
 
 /// The deepest a value that a policy builds can nest, in levels.
 pub const MAX_VALUE_DEPTH: u32 = check::MAX_VALUE_DEPTH;

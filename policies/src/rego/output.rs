@@ -47,7 +47,8 @@ pub(super) fn observations(
         _ => return Err(invalid(entry, value)),
     }
     if into.len() > limits.findings {
-        let message = format!("the policy made {} findings, at most {} are kept", into.len(), limits.findings);
+        let message =
+            format!("the policy made {} findings, at most {} are kept", into.len(), limits.findings);
         return Err(EvaluationError::new(Code::PolicyOutputTooLarge, message));
     }
     Ok(())
@@ -75,7 +76,8 @@ pub(super) fn operations(value: &Value, limits: &Limits) -> Result<Vec<serde_jso
         }
     }
     if operations.len() > limits.findings {
-        let message = format!("the policy made {} operations, at most {} are kept", operations.len(), limits.findings);
+        let message =
+            format!("the policy made {} operations, at most {} are kept", operations.len(), limits.findings);
         return Err(EvaluationError::new(Code::PolicyOutputTooLarge, message));
     }
     Ok(operations)
@@ -105,11 +107,18 @@ fn generic(entry: Entry, warn_only: bool) -> Observation {
 /// Whether an object is one observation and not a partial object of them.
 fn is_observation(value: &Value) -> bool {
     let Value::Object(fields) = value else { return false };
-    ["msg", "message", "code"].iter().any(|name| matches!(fields.get(&(*name).into()), Some(Value::String(_))))
+    ["msg", "message", "code"]
+        .iter()
+        .any(|name| matches!(fields.get(&(*name).into()), Some(Value::String(_))))
 }
 
 /// A member of a partial object: its key is the message where the value has none.
-fn keyed(entry: Entry, key: &Value, member: &Value, warn_only: bool) -> Result<Option<Observation>, EvaluationError> {
+fn keyed(
+    entry: Entry,
+    key: &Value,
+    member: &Value,
+    warn_only: bool,
+) -> Result<Option<Observation>, EvaluationError> {
     match (key, member) {
         (_, Value::Bool(false)) => Ok(None),
         (Value::String(_), Value::Bool(true)) => observation(entry, key, warn_only).map(Some),

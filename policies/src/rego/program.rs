@@ -6,7 +6,7 @@ use model::{Code, LoadFault, RegoModule, RegoVersion};
 
 use super::check::{self, Checked, Entry, fault_of};
 use super::instance::RegoInstance;
-use super::runner::{Machine, Plain};
+use super::runner::{Machine, NotCompiled, Plain};
 use crate::{EvaluationError, Limits};
 
 /// Stack for parsing and compiling: regorus recurses over syntax trees, whose depth is only known afterwards.
@@ -59,7 +59,9 @@ impl RegoProgram {
                 .stack_size(COMPILE_STACK)
                 .spawn_scoped(scope, work)
                 .map_err(|error| internal(&format!("no thread to compile on: {error}")))?;
-            handle.join().unwrap_or_else(|_| Err(LoadFault::new(Code::PolicyInvalid, "the compiler failed on it")))
+            handle
+                .join()
+                .unwrap_or_else(|_| Err(LoadFault::new(Code::PolicyInvalid, "the compiler failed on it")))
         })
     }
 
@@ -75,6 +77,10 @@ impl RegoProgram {
         let mut program = Self { version, modules, package, entries, declares_lookups, fallback: None };
         let engine = program.engine().map_err(|error| fault_of(&error, &program.modules))?;
         if let Err(reason) = Machine::new(engine, &program.paths()) {
+            if let NotCompiled::Recursive(reason) = reason {
+                return Err(LoadFault::new(Code::PolicyInvalid, reason));
+            }
+            let reason = reason.to_string();
             if multiplications > MAX_PLAIN_MULTIPLICATIONS {
                 let text = format!(
                     "more than {MAX_PLAIN_MULTIPLICATIONS} multiplications in a row are only served by the virtual \
@@ -110,7 +116,7 @@ impl RegoProgram {
         let entries = self.entries.clone();
         match self.path() {
             EvaluationPath::Rvm => {
-                let machine = Machine::new(engine, &paths).map_err(internal)?;
+                let machine = Machine::new(engine, &paths).map_err(|error| internal(error.to_string()))?;
                 Ok(RegoInstance::new(machine.into(), entries, self.declares_lookups))
             }
             EvaluationPath::Interpreter => {

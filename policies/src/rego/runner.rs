@@ -15,6 +15,7 @@ use regorus::{Engine, LimitError, Value};
 
 use super::builtins::{guarded, names};
 use super::instrument::instrument;
+use super::recursion::refuse_circles;
 use crate::EvaluationError;
 
 /// The clock is read once per so many instructions.
@@ -102,7 +103,10 @@ impl Time {
 
 /// The policy used up its time.
 pub(super) fn timeout(budget: Duration) -> EvaluationError {
-    EvaluationError::new(Code::PolicyTimeout, format!("the policy took longer than {} ms", budget.as_millis()))
+    EvaluationError::new(
+        Code::PolicyTimeout,
+        format!("the policy took longer than {} ms", budget.as_millis()),
+    )
 }
 
 fn failed(message: impl Into<String>) -> EvaluationError {
@@ -112,14 +116,34 @@ fn failed(message: impl Into<String>) -> EvaluationError {
 fn limit_error(error: LimitError, time: Time) -> EvaluationError {
     match error {
         LimitError::TimeLimitExceeded { .. } => timeout(time.budget),
-        LimitError::MemoryLimitExceeded { .. } => EvaluationError::new(Code::PolicyMemory, "the policy used too much memory"),
-        LimitError::RegexSizeLimitExceeded { limit } => {
-            failed(format!("a regular expression is too large: compiled it has more than {} KiB", limit / 1024))
+        LimitError::MemoryLimitExceeded { .. } => {
+            EvaluationError::new(Code::PolicyMemory, "the policy used too much memory")
         }
+        LimitError::RegexSizeLimitExceeded { limit } => failed(format!(
+            "a regular expression is too large: compiled it has more than {} KiB",
+            limit / 1024
+        )),
     }
 }
 
 // The machine -------------------------------------------------------------------------------------------
+
+/// Why there is no program for the machine.
+#[derive(Debug)]
+pub(super) enum NotCompiled {
+    /// The compiler does not take it; the interpreter may.
+    Unsupported(String),
+    /// A rule comes to itself; nothing may run it.
+    Recursive(String),
+}
+
+impl fmt::Display for NotCompiled {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported(reason) | Self::Recursive(reason) => formatter.write_str(reason),
+        }
+    }
+}
 
 /// The virtual machine with the program it runs.
 pub(super) struct Machine {
@@ -129,13 +153,17 @@ pub(super) struct Machine {
 
 impl Machine {
     /// Compiles the rules at these paths; says why not, where the compiler does not take them.
-    pub(super) fn new(mut engine: Engine, paths: &[String]) -> Result<Self, String> {
-        let first = paths.first().ok_or("no entry rule")?;
-        let compiled = engine.compile_with_entrypoint(&first.as_str().into()).map_err(|error| error.to_string())?;
+    pub(super) fn new(mut engine: Engine, paths: &[String]) -> Result<Self, NotCompiled> {
+        let unsupported = |error: &dyn fmt::Display| NotCompiled::Unsupported(error.to_string());
+        let first = paths.first().ok_or_else(|| unsupported(&"no entry rule"))?;
+        let compiled =
+            engine.compile_with_entrypoint(&first.as_str().into()).map_err(|error| unsupported(&error))?;
         let entries: Vec<&str> = paths.iter().map(String::as_str).collect();
-        let program = Compiler::compile_from_policy(&compiled, &entries).map_err(|error| error.to_string())?;
+        let program =
+            Compiler::compile_from_policy(&compiled, &entries).map_err(|error| unsupported(&error))?;
         let mut program = Arc::unwrap_or_clone(program);
-        instrument(&mut program)?;
+        refuse_circles(&program).map_err(NotCompiled::Recursive)?;
+        instrument(&mut program).map_err(NotCompiled::Unsupported)?;
         let program = Arc::new(program);
         let machine = Self::fresh(&program);
         Ok(Self { program, machine })
@@ -153,7 +181,9 @@ impl Machine {
 
     fn begin(&mut self, input: Value, data: Value) -> Result<(), EvaluationError> {
         self.machine.set_input(input);
-        self.machine.set_data(data).map_err(|_| failed("the policy's package is in the way of `data.inventory`"))
+        self.machine
+            .set_data(data)
+            .map_err(|_| failed("the policy's package is in the way of `data.inventory`"))
     }
 
     fn evaluate(&mut self, entry: usize, time: Time) -> Result<Value, EvaluationError> {
@@ -188,8 +218,12 @@ impl Machine {
             VmError::InvalidSubtraction { .. } => "these values cannot be subtracted".to_owned(),
             VmError::InvalidMultiplication { .. } => "these values cannot be multiplied".to_owned(),
             VmError::InvalidDivision { .. } => "these values cannot be divided".to_owned(),
-            VmError::InvalidModulo { .. } | VmError::ModuloOnFloat { .. } => "these values have no remainder".to_owned(),
-            VmError::NumericOverflow { operation, .. } => format!("the result of the {operation} is too large"),
+            VmError::InvalidModulo { .. } | VmError::ModuloOnFloat { .. } => {
+                "these values have no remainder".to_owned()
+            }
+            VmError::NumericOverflow { operation, .. } => {
+                format!("the result of the {operation} is too large")
+            }
             VmError::ArithmeticError { message, .. } | VmError::Internal { message, .. } => one_line(message),
             _ => "two definitions of a rule disagree, or it used a value of the wrong type".to_owned(),
         };
@@ -238,7 +272,9 @@ impl Plain {
 
     fn begin(&mut self, input: Value, data: Value) -> Result<(), EvaluationError> {
         self.engine.set_input(input);
-        self.engine.add_data(data).map_err(|_| failed("the policy's package is in the way of `data.inventory`"))
+        self.engine
+            .add_data(data)
+            .map_err(|_| failed("the policy's package is in the way of `data.inventory`"))
     }
 
     fn evaluate(&mut self, entry: usize, time: Time) -> Result<Value, EvaluationError> {
@@ -253,7 +289,8 @@ impl Plain {
 
 fn shadow(engine: &mut Engine, name: &'static str) -> Result<(), String> {
     let (function, arity) = guarded(name).ok_or_else(|| format!("the built-in `{name}` has no guard"))?;
-    let source = Source::from_contents("<builtin>".to_owned(), String::new()).map_err(|error| error.to_string())?;
+    let source =
+        Source::from_contents("<builtin>".to_owned(), String::new()).map_err(|error| error.to_string())?;
     let span = Span { source, line: 1, col: 1, start: 0, end: 0 };
     let parameter = Ref::new(Expr::Null { span: span.clone(), value: Value::Null, eidx: 0 });
     let parameters = vec![parameter; usize::from(arity)];

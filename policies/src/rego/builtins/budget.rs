@@ -71,7 +71,10 @@ impl Refusal {
 
     /// A value is larger than any may be.
     pub(super) fn nodes(limit: u64) -> Self {
-        Self { code: Code::PolicyMemory, message: format!("was given or made a value of more than {limit} parts") }
+        Self {
+            code: Code::PolicyMemory,
+            message: format!("was given or made a value of more than {limit} parts"),
+        }
     }
 
     /// There is more to do than the time allows.
@@ -98,7 +101,8 @@ impl Scope {
     pub(in crate::rego) fn open(limits: &Limits, budget: Duration, now: Instant) -> Self {
         let millis = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX).max(1);
         let text = u64::try_from(limits.output_bytes).unwrap_or(u64::MAX);
-        CURRENT.with(|current| current.set(now.checked_add(budget), millis.saturating_mul(WORK_PER_MS), text));
+        CURRENT
+            .with(|current| current.set(now.checked_add(budget), millis.saturating_mul(WORK_PER_MS), text));
         forget_results();
         Self(())
     }

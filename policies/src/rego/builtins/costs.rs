@@ -11,9 +11,7 @@ use super::weight::{Weight, count, length, weigh};
 use crate::rego::check::numeral_is_huge;
 
 /// Bytes of one element of a collection, with a short text in it.
-const ELEMENT: u64 = 48;
-/// The longest pattern.
-const MAX_PATTERN: u64 = 4_096;
+pub(super) const ELEMENT: u64 = 48;
 /// The greatest width or precision of a format verb, and shift of a number.
 const MAX_WIDTH: u32 = 1_024;
 /// The longest path in a filter of JSON.
@@ -32,14 +30,14 @@ fn weight_of(arguments: &[Value]) -> Result<Weight, Refusal> {
     })
 }
 
-fn text(arguments: &[Value], index: usize) -> &str {
+pub(super) fn text(arguments: &[Value], index: usize) -> &str {
     match arguments.get(index) {
         Some(Value::String(text)) => text,
         _ => "",
     }
 }
 
-fn size(arguments: &[Value], index: usize) -> u64 {
+pub(super) fn size(arguments: &[Value], index: usize) -> u64 {
     count(text(arguments, index).len())
 }
 
@@ -136,7 +134,8 @@ pub(super) fn replace_all(arguments: &[Value]) -> Cost {
             } else {
                 longest.checked_div(count(old.len())).unwrap_or_default()
             };
-            longest = longest.saturating_add(places.saturating_mul(count(new.len().saturating_sub(old.len()))));
+            longest =
+                longest.saturating_add(places.saturating_mul(count(new.len().saturating_sub(old.len()))));
         }
     }
     budget::text(longest)?;
@@ -216,7 +215,9 @@ pub(super) fn url(arguments: &[Value]) -> Cost {
 pub(super) fn numeral(arguments: &[Value]) -> Cost {
     scan(arguments)?;
     match arguments.first() {
-        Some(Value::String(text)) if numeral_is_huge(text) => Err(Refusal::of("was given a number that is too long")),
+        Some(Value::String(text)) if numeral_is_huge(text) => {
+            Err(Refusal::of("was given a number that is too long"))
+        }
         _ => Ok(()),
     }
 }
@@ -355,50 +356,4 @@ pub(super) fn addresses(arguments: &[Value]) -> Cost {
     let bits: u32 = if address.contains(':') { 128 } else { 32 };
     let free = bits.saturating_sub(prefix.trim().parse().unwrap_or(bits));
     budget::collection(1_u64.checked_shl(free).map_or(u64::MAX, |hosts| hosts.saturating_mul(64)))
-}
-
-/// `regex.match` and the like: the pattern is the argument `AT`, the text the next or the one before.
-pub(super) fn pattern<const AT: usize, const TEXT: usize>(arguments: &[Value]) -> Cost {
-    scan(arguments)?;
-    let states = states_of(text(arguments, AT))?;
-    budget::work(states.saturating_mul(8).saturating_add(200))?;
-    budget::work(states.saturating_mul(size(arguments, TEXT)) / 8)
-}
-
-/// `regex.find_n`, `regex.split` and `regex.find_all_string_submatch_n`.
-pub(super) fn pattern_all(arguments: &[Value]) -> Cost {
-    pattern::<0, 1>(arguments)?;
-    let groups = count(text(arguments, 0).matches('(').count()).saturating_add(1);
-    let matches = size(arguments, 1).saturating_add(1);
-    budget::collection(matches.saturating_mul(groups).saturating_mul(ELEMENT))
-}
-
-/// `regex.replace`: text, pattern, replacement.
-pub(super) fn pattern_replace(arguments: &[Value]) -> Cost {
-    pattern::<1, 0>(arguments)?;
-    let places = size(arguments, 0).saturating_add(1);
-    let copies = count(text(arguments, 2).matches('$').count()).saturating_add(1);
-    let plain = places.saturating_mul(size(arguments, 2));
-    budget::text(plain.saturating_add(places.saturating_mul(copies)))
-}
-
-/// `glob.match`: pattern, delimiters, text.
-pub(super) fn glob(arguments: &[Value]) -> Cost {
-    pattern::<0, 2>(arguments)?;
-    budget::text(size(arguments, 0).max(size(arguments, 2)).saturating_mul(3))
-}
-
-/// About how many states a pattern has; regorus accepts at most 100 KiB of them.
-fn states_of(pattern: &str) -> Result<u64, Refusal> {
-    const MOST: u64 = 6_000;
-    if count(pattern.len()) > MAX_PATTERN {
-        return Err(Refusal::of(format!("takes patterns of at most {MAX_PATTERN} bytes")));
-    }
-    let repeats = pattern.split('{').skip(1).filter_map(|rest| {
-        let counts = rest.split('}').next()?;
-        counts.split(',').filter_map(|number| number.trim().parse::<u64>().ok()).max()
-    });
-    let repeated = repeats.fold(1, |product: u64, times| product.saturating_mul(times.max(1)).min(MOST));
-    let classes = count(pattern.matches('\\').count()).saturating_mul(16);
-    Ok(count(pattern.len()).saturating_add(classes).saturating_mul(repeated).clamp(1, MOST))
 }

@@ -36,6 +36,7 @@
 mod budget;
 mod costs;
 mod own;
+mod patterns;
 mod weight;
 
 use std::sync::LazyLock;
@@ -58,7 +59,9 @@ trait Function {
     type Failure;
 }
 
-impl<V, E> Function for (for<'a, 'b, 'c> fn(&'a Span, &'b [Ref<Expr>], &'c [Value], bool) -> Result<V, E>, u8) {
+impl<V, E> Function
+    for (for<'a, 'b, 'c> fn(&'a Span, &'b [Ref<Expr>], &'c [Value], bool) -> Result<V, E>, u8)
+{
     type Outcome = Result<V, E>;
     type Failure = E;
 }
@@ -180,10 +183,10 @@ table! {
     costs::marshal_lines => "json.marshal_with_options" "yaml.marshal";
     costs::unmarshal => "json.unmarshal" "json.is_valid";
     costs::unmarshal_yaml => "yaml.unmarshal" "yaml.is_valid";
-    costs::pattern::<0, 1> => "regex.match" "regex.is_valid";
-    costs::pattern_all => "regex.find_n" "regex.split" "regex.find_all_string_submatch_n";
-    costs::pattern_replace => "regex.replace";
-    costs::glob => "glob.match" "glob.quote_meta";
+    patterns::pattern::<0, 1> => "regex.match" "regex.is_valid";
+    patterns::pattern_all => "regex.find_n" "regex.split" "regex.find_all_string_submatch_n";
+    patterns::pattern_replace => "regex.replace";
+    patterns::glob => "glob.match" "glob.quote_meta";
     costs::reachable => "graph.reachable";
     costs::walk => "walk";
     costs::addresses => "net.cidr_expand";

@@ -90,7 +90,8 @@ pub(super) fn subset(_: &Span, _: &[Ref<Expr>], arguments: &[Value], _: bool) ->
     }
     if let (Value::Array(whole), Value::Array(part)) = (whole, part) {
         let steps = whole.len().saturating_mul(part.len());
-        budget::work(super::weight::count(steps)).map_err(|refusal| budget::refuse("object.subset", refusal))?;
+        budget::work(super::weight::count(steps))
+            .map_err(|refusal| budget::refuse("object.subset", refusal))?;
     }
     Ok(Value::Bool(is_subset(whole, part)))
 }

@@ -49,7 +49,9 @@ pub(super) fn weigh(value: &Value) -> Result<Weight, Refusal> {
             return Err(if left < MAX_NODES { Refusal::work() } else { Refusal::nodes(MAX_NODES) });
         };
         budget::work(visited)?;
-        if visited >= WORTH_REMEMBERING && let Some(slot) = slot_of(value).and_then(|index| weights.get_mut(index)) {
+        if visited >= WORTH_REMEMBERING
+            && let Some(slot) = slot_of(value).and_then(|index| weights.get_mut(index))
+        {
             *slot = Some((value.clone(), weight));
         }
         Ok(weight)

@@ -85,7 +85,10 @@ impl Names<'_> {
 pub(super) fn gather(modules: &[Module], declares_lookups: bool) -> Result<Facts, LoadFault> {
     let packages = modules.iter().map(package).collect::<Result<Vec<_>, _>>()?;
     if modules.iter().map(|module| module.policy.len()).fold(0, usize::saturating_add) > MAX_RULES {
-        return Err(LoadFault::new(Code::PolicyInvalid, format!("the policy has more than {MAX_RULES} rules")));
+        return Err(LoadFault::new(
+            Code::PolicyInvalid,
+            format!("the policy has more than {MAX_RULES} rules"),
+        ));
     }
     let mut rules = BTreeSet::new();
     for (module, package) in modules.iter().zip(&packages) {
@@ -128,7 +131,12 @@ fn imports(module: &Module) -> Result<BTreeMap<String, Vec<String>>, LoadFault> 
                 let alias = import.r#as.as_ref().map_or(last, |span| span.text().to_owned());
                 imports.insert(alias, path);
             }
-            _ => return Err(invalid(&place(&import.span), "only `data.…`, `input.…` and `rego.v1` can be imported")),
+            _ => {
+                return Err(invalid(
+                    &place(&import.span),
+                    "only `data.…`, `input.…` and `rego.v1` can be imported",
+                ));
+            }
         }
     }
     Ok(imports)
@@ -286,6 +294,7 @@ pub(super) fn range(span: &Span) -> Option<std::ops::Range<usize>> {
 /// Where a path may not be read, and what would pass.
 pub(super) fn unknown_data(expression: &Expr, path: &[String]) -> LoadFault {
     let shown = if path.len() > 1 { format!("data.{}", dotted_tail(path)) } else { "data".to_owned() };
-    let text = format!("`{shown}` is not there: only the policy's own packages and `data.inventory` can be read");
+    let text =
+        format!("`{shown}` is not there: only the policy's own packages and `data.inventory` can be read");
     LoadFault { position: Some(place(expression.span())), ..LoadFault::new(Code::PolicyInvalid, text) }
 }

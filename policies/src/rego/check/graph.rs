@@ -62,7 +62,8 @@ struct Graph<'a> {
 
 impl<'a> Graph<'a> {
     fn new(facts: &'a Facts) -> Self {
-        let by_path = facts.rules.iter().enumerate().map(|(index, rule)| (rule.path.as_slice(), index)).collect();
+        let by_path =
+            facts.rules.iter().enumerate().map(|(index, rule)| (rule.path.as_slice(), index)).collect();
         Self { rules: &facts.rules, by_path }
     }
 
@@ -155,9 +156,8 @@ impl<'a> Graph<'a> {
 
     /// The rules at, below or above a path that is read.
     fn read(&self, path: &[String], place: &Position) -> Result<Vec<usize>, LoadFault> {
-        let mut found: Vec<usize> = (1..=path.len())
-            .filter_map(|length| self.by_path.get(path.get(..length)?).copied())
-            .collect();
+        let mut found: Vec<usize> =
+            (1..=path.len()).filter_map(|length| self.by_path.get(path.get(..length)?).copied()).collect();
         let below = self.by_path.range(path..).skip_while(|(known, _)| **known == path);
         found.extend(below.take_while(|(known, _)| known.starts_with(path)).map(|(_, index)| *index));
         if found.is_empty() {
@@ -182,7 +182,10 @@ impl<'a> Graph<'a> {
         if names.len() > 8 {
             names.splice(4..names.len().saturating_sub(3), ["…".to_owned()]);
         }
-        invalid(place, format!("rules call each other in a circle, Rego has no recursion: {}", names.join(" → ")))
+        invalid(
+            place,
+            format!("rules call each other in a circle, Rego has no recursion: {}", names.join(" → ")),
+        )
     }
 }
 

@@ -82,7 +82,10 @@ pub(super) fn check(
     let modules = modules
         .iter()
         .enumerate()
-        .map(|(index, module)| RegoModule { name: module.name.clone(), text: facts.without_prints(index, module) })
+        .map(|(index, module)| RegoModule {
+            name: module.name.clone(),
+            text: facts.without_prints(index, module),
+        })
         .collect();
     let package = paths::dotted(policy);
     Ok(Checked { modules, package, entries, multiplications: growth.multiplications })
@@ -96,18 +99,27 @@ fn entries(facts: &facts::Facts, package: &[String], mutates: bool) -> Result<Ve
         path.push(entry.name().to_owned());
         if let Some(rule) = facts.rules.iter().find(|rule| rule.path == path) {
             if rule.arguments.is_some() {
-                return Err(invalid(&rule.place, format!("`{}` is a function, it must be a rule", entry.name())));
+                return Err(invalid(
+                    &rule.place,
+                    format!("`{}` is a function, it must be a rule", entry.name()),
+                ));
             }
             found.push(*entry);
         } else if let Some(rule) = facts.rules.iter().find(|rule| rule.path.starts_with(&path)) {
-            let text = format!("`{0}` must be one rule, such as `{0} contains …`, not a path of rules", entry.name());
+            let text = format!(
+                "`{0}` must be one rule, such as `{0} contains …`, not a path of rules",
+                entry.name()
+            );
             return Err(invalid(&rule.place, text));
         }
     }
     if found.is_empty() {
         let names = if mutates { "`patch`" } else { "`deny`, `violation` or `warn`" };
         let text = format!("package `{}` defines no rule named {names}", paths::dotted_tail(package));
-        return Err(LoadFault { position: facts.place_of_policy(), ..LoadFault::new(Code::PolicyInvalid, text) });
+        return Err(LoadFault {
+            position: facts.place_of_policy(),
+            ..LoadFault::new(Code::PolicyInvalid, text)
+        });
     }
     Ok(found)
 }

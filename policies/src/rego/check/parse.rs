@@ -32,10 +32,10 @@ pub(in crate::rego) fn fault_of(report: &str, modules: &[RegoModule]) -> LoadFau
         .find_map(|line| line.trim_start().strip_prefix("--> "))
         .and_then(|place| position_of(place.trim()))
         .filter(|position| modules.iter().any(|module| module.name == position.module));
-    let message = report
-        .lines()
-        .find_map(|line| line.split_once("error: "))
-        .map_or_else(|| report.lines().find(|line| !line.trim().is_empty()).unwrap_or("it does not compile"), |(_, m)| m);
+    let message = report.lines().find_map(|line| line.split_once("error: ")).map_or_else(
+        || report.lines().find(|line| !line.trim().is_empty()).unwrap_or("it does not compile"),
+        |(_, m)| m,
+    );
     let message: String = message.trim().trim_end_matches('.').chars().take(400).collect();
     LoadFault { code: Code::PolicyInvalid, message, position }
 }

@@ -125,7 +125,8 @@ impl<'a> Scanner<'a> {
     }
 
     fn fault(&self, text: String) -> LoadFault {
-        let place = Position { module: self.module.name.clone(), line: self.line, column: self.column.max(1) };
+        let place =
+            Position { module: self.module.name.clone(), line: self.line, column: self.column.max(1) };
         invalid(&place, text)
     }
 }

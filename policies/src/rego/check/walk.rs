@@ -27,8 +27,8 @@ pub(super) struct Walk<'a> {
     module: usize,
     /// Variables that are declared somewhere in the rule: they hide rules of the same name.
     ///
-    /// A recursion hidden by a variable of another scope is not found here; it goes through a rule without
-    /// arguments, whose recursion regorus finds itself. Functions are never hidden.
+    /// A recursion hidden by a variable of another scope is not found here but in the compiled program, or by
+    /// the interpreter, which watches rules without arguments. Functions are never hidden.
     declared: BTreeSet<String>,
     /// Variables where a value can reach them: in brackets, patterns, equations, output arguments.
     bound: BTreeSet<String>,
@@ -54,7 +54,8 @@ impl<'a> Walk<'a> {
     /// Regorus takes a variable that nothing sets for an undefined value, so that a misspelt name would be no
     /// more than a rule that never holds.
     pub(super) fn finish(self) -> Result<(Definition, Prints), LoadFault> {
-        let unset = |(name, _): &&(String, Position)| !self.declared.contains(name) && !self.bound.contains(name);
+        let unset =
+            |(name, _): &&(String, Position)| !self.declared.contains(name) && !self.bound.contains(name);
         match self.used.iter().find(unset) {
             Some((name, place)) => {
                 Err(invalid(place, format!("nothing in the rule gives the variable `{name}` a value")))
@@ -103,7 +104,9 @@ impl<'a> Walk<'a> {
             | Expr::Number { .. }
             | Expr::Bool { .. }
             | Expr::Null { .. } => Ok(()),
-            Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. } => self.reference(expression, depth),
+            Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. } => {
+                self.reference(expression, depth)
+            }
             Expr::Array { items, .. } | Expr::Set { items, .. } => {
                 self.construct(1);
                 self.expressions(items, depth)
@@ -308,9 +311,13 @@ impl<'a> Walk<'a> {
                 self.construct(3);
                 Ok(())
             }
-            Audit::Refused(reason) => Err(invalid(at, format!("the built-in `{name}` is not served: {reason}"))),
+            Audit::Refused(reason) => {
+                Err(invalid(at, format!("the built-in `{name}` is not served: {reason}")))
+            }
             Audit::Unknown if name == "print" => Err(invalid(at, "`print` must be a statement of its own")),
-            Audit::Unknown => Err(invalid(at, format!("`{name}` is neither a function of the policy nor a built-in"))),
+            Audit::Unknown => {
+                Err(invalid(at, format!("`{name}` is neither a function of the policy nor a built-in")))
+            }
         }
     }
 }
@@ -334,7 +341,12 @@ fn variables(pattern: &Expr, depth: usize, into: &mut BTreeSet<String>) {
 }
 
 /// Checks the number of arguments; one more is a pattern for the result.
-pub(super) fn check_arguments(name: &str, takes: usize, given: usize, at: &Position) -> Result<(), LoadFault> {
+pub(super) fn check_arguments(
+    name: &str,
+    takes: usize,
+    given: usize,
+    at: &Position,
+) -> Result<(), LoadFault> {
     if given == takes || given == takes.saturating_add(1) {
         return Ok(());
     }

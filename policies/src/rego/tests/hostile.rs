@@ -58,12 +58,31 @@ fn recursion_across_modules_is_refused() {
 }
 
 #[test]
-fn recursion_behind_a_variable_of_the_same_name_ends() {
-    let text = "package p\na := x if { y := [a | a := 1]; x := count(y) + a }\ndeny contains sprintf(\"%d\", [a])";
-    if let Ok(program) = load(V1, text) {
-        // Whatever it comes to, it comes to an end.
-        let _ = ask(&program, "{}", &Limits::default());
+fn recursion_hidden_by_a_variable_is_refused_or_ends() {
+    for rules in [
+        "a := x if { y := [a | a := 1]; x := count(y) + a }\ndeny contains sprintf(\"%d\", [a])",
+        "a := x if { x := a + 1; a := 2 }\ndeny contains sprintf(\"%d\", [a])",
+        "a := x if { y := [b | b := 1]; x := count(y) + b }\nb := a + 1\ndeny contains sprintf(\"%d\", [a])",
+        "a contains x if { y := {a | some a in [1]}; some x in a }\ndeny contains sprintf(\"%v\", [a])",
+        "a(z) := x if { y := [b | b := 1]; x := b }\nb := a(1)\ndeny contains sprintf(\"%v\", [b])",
+        "import data.p.b as c\na := x if { y := [c | c := 1]; x := c }\nb := a\ndeny contains sprintf(\"%v\", [b])",
+    ] {
+        for extra in ["", "\nviolation contains \"x\" if { walk(input, [_, 1]) }"] {
+            match load(V1, &format!("package p\n{rules}{extra}")) {
+                Ok(program) => {
+                    let _ = ask(&program, "{}", &Limits::default());
+                }
+                Err(fault) => {
+                    assert!(fault.message.contains("recursion") || fault.position.is_some(), "{fault}")
+                }
+            }
+        }
     }
+    let hidden = fault(
+        V1,
+        "package p\na := x if { y := [a | a := 1]; x := count(y) + a }\ndeny contains sprintf(\"%d\", [a])",
+    );
+    assert!(hidden.contains("`p.a` comes to itself"), "{hidden}");
 }
 
 #[test]
@@ -121,13 +140,20 @@ fn long_chains_of_calls_and_deep_values_are_refused() {
 fn the_deepest_values_allowed_are_compared_written_and_dropped() {
     // Two values of nine doublings each in one rule: a little below the bound.
     let doubling: String = (1..=9).map(|i| format!("f{i}(x) := f{0}(f{0}(x))\n", i - 1)).collect();
-    for body in ["f9(1) == f9(1)", "x := {f9(1), f9(2)}\ncount(x) == 2", "count(json.marshal(f9(1))) > 9", "sprintf(\"%v\", [f9(1)]) != \"\"", "y := {f9(1): 2}\ny[f9(1)] == 2"] {
+    for body in [
+        "f9(1) == f9(1)",
+        "x := {f9(1), f9(2)}\ncount(x) == 2",
+        "count(json.marshal(f9(1))) > 9",
+        "sprintf(\"%v\", [f9(1)]) != \"\"",
+        "y := {f9(1): 2}\ny[f9(1)] == 2",
+    ] {
         let text = format!("package p\nf0(x) := [x]\n{doubling}deny contains \"x\" if {{ {body} }}");
         let program = load(V1, &text).unwrap();
         let answer = ask(&program, "{}", &patient()).unwrap_or_else(|error| panic!("{error} {body}"));
         assert_eq!(answer.observations.len(), 1, "{body}");
     }
-    let interpreted = format!("package p\nf0(x) := [x]\n{doubling}deny contains \"x\" if {{ walk(f9(1), [_, 1]) }}");
+    let interpreted =
+        format!("package p\nf0(x) := [x]\n{doubling}deny contains \"x\" if {{ walk(f9(1), [_, 1]) }}");
     let program = load(V1, &interpreted).unwrap();
     assert_eq!(program.path(), EvaluationPath::Interpreter);
     let _ = ask(&program, "{}", &patient());
@@ -137,7 +163,8 @@ fn the_deepest_values_allowed_are_compared_written_and_dropped() {
 fn cross_products_run_out_of_time() {
     let body = "r := numbers.range(1, 1000); some a in r; some b in r; some c in r; a + b + c == 0";
     stopped_with(Code::PolicyTimeout, body);
-    let negated = "r := numbers.range(1, 1000); not [1 | some a in r; some b in r; some c in r; a + b + c == 0] == [2]";
+    let negated =
+        "r := numbers.range(1, 1000); not [1 | some a in r; some b in r; some c in r; a + b + c == 0] == [2]";
     stopped_with(Code::PolicyTimeout, negated);
 }
 
@@ -204,19 +231,26 @@ fn built_ins_that_would_panic_or_run_for_ever_are_stopped() {
 #[test]
 fn expensive_patterns_run_out_of_time() {
     let text = "t := concat(\"\", [\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" | some _ in numbers.range(1, 1000)])";
-    stopped_with(Code::PolicyTimeout, &format!("{text}; some i in numbers.range(1, 5000); regex.match(sprintf(\"(a?){{200}}%db\", [i]), t)"));
+    stopped_with(
+        Code::PolicyTimeout,
+        &format!(
+            "{text}; some i in numbers.range(1, 5000); regex.match(sprintf(\"(a?){{200}}%db\", [i]), t)"
+        ),
+    );
     stopped_with(Code::PolicyError, "regex.match(\"((a{100}){100}){100}\", \"a\")");
 }
 
 #[test]
 fn numbers_cannot_grow_without_bound() {
     let squares: String = (1..30).map(|i| format!("x{i} := x{0} * x{0}\n", i - 1)).collect();
-    let error = stopped(&format!("package p\ndeny contains \"x\" if {{\nx0 := 99999999999\n{squares}x29 == 1 }}"));
+    let error =
+        stopped(&format!("package p\ndeny contains \"x\" if {{\nx0 := 99999999999\n{squares}x29 == 1 }}"));
     assert_eq!(error.code, Code::PolicyError, "{error}");
     let interpreted =
         format!("package p\ndeny contains \"x\" if {{\nx0 := 99999999999\n{squares}walk(x29, [_, 1]) }}");
     assert!(load(V1, &interpreted).unwrap_err().message.contains("multiplications"));
-    let sums = "package p\ndeny contains \"x\" if { 3 * 4 == 12; 1.5 * 2 == 3; -3 * 9223372036854775807 < 0 }";
+    let sums =
+        "package p\ndeny contains \"x\" if { 3 * 4 == 12; 1.5 * 2 == 3; -3 * 9223372036854775807 < 0 }";
     assert_eq!(messages(V1, sums, "{}"), ["x"]);
 }
 
@@ -255,7 +289,8 @@ fn an_instance_works_on_after_every_error() {
         let limits = Limits { timeout: Duration::from_millis(500), ..Limits::default() };
         on_evaluation_thread(|| {
             let mut instance = program.instantiate().unwrap();
-            let mut ask = |json| instance.validate(review(json), Value::new_object(), &limits, limits.timeout);
+            let mut ask =
+                |json| instance.validate(review(json), Value::new_object(), &limits, limits.timeout);
             for _ in 0..3 {
                 assert_eq!(ask(r#"{"n": 1000000000000}"#).unwrap_err().code, Code::PolicyMemory);
                 assert_eq!(ask(r#"{"n": 3, "bad": true}"#).unwrap_err().code, Code::PolicyOutputInvalid);
@@ -267,16 +302,51 @@ fn an_instance_works_on_after_every_error() {
 
 #[test]
 fn values_with_shared_parts_cannot_be_built_without_bound() {
-    let doubling = |name: &str| (1..40).map(|i| format!("{name}{i} := [{name}{0}, {name}{0}]\n", i - 1)).collect::<String>();
+    let doubling = |name: &str| {
+        (1..40).map(|i| format!("{name}{i} := [{name}{0}, {name}{0}]\n", i - 1)).collect::<String>()
+    };
     let array = format!("x0 := [1]\ny0 := [1]\n{}{}x39 == y39", doubling("x"), doubling("y"));
-    let comprehensions = "r := numbers.range(1, 5000); x := [r | some _ in r]; y := [numbers.range(1, 5000) | some _ in r]
+    let comprehensions =
+        "r := numbers.range(1, 5000); x := [r | some _ in r]; y := [numbers.range(1, 5000) | some _ in r]
         z := [x | some _ in r]; w := [y | some _ in r]; w == z";
     let sets = "r := numbers.range(1, 2000); x := {[i, r] | some i in r}; y := {[i, x] | some i in r}; count(y) == 0";
-    let objects = "r := numbers.range(1, 2000); x := {i: r | some i in r}; y := {i: x | some i in r}; count(y) == 0";
-    let concatenated: String = (1..40).map(|i| format!("x{i} := array.concat(x{0}, x{0})\n", i - 1)).collect();
-    for body in [array.as_str(), comprehensions, sets, objects, &format!("x0 := [numbers.range(1, 100)]\n{concatenated}x39 == []")] {
+    let objects =
+        "r := numbers.range(1, 2000); x := {i: r | some i in r}; y := {i: x | some i in r}; count(y) == 0";
+    let concatenated: String =
+        (1..40).map(|i| format!("x{i} := array.concat(x{0}, x{0})\n", i - 1)).collect();
+    for body in [
+        array.as_str(),
+        comprehensions,
+        sets,
+        objects,
+        &format!("x0 := [numbers.range(1, 100)]\n{concatenated}x39 == []"),
+    ] {
         let text = format!("package p\ndeny contains \"x\" if {{\n{body} }}");
         let error = stopped(&text);
-        assert!(matches!(error.code, Code::PolicyError | Code::PolicyMemory | Code::PolicyTimeout), "{error}");
+        assert!(
+            matches!(error.code, Code::PolicyError | Code::PolicyMemory | Code::PolicyTimeout),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn the_longest_chains_of_calls_fit_on_the_stack() {
+    let open = "count([y | y := ".repeat(6);
+    let close = "])".repeat(6);
+    let chain: String =
+        (0..60).map(|i| format!("f{i}(x) := {open}[z | z := f{}(x)][0]{close}\n", i + 1)).collect();
+    for extra in ["", "\nviolation contains \"x\" if { walk(input, [_, 1]) }"] {
+        let text = format!("package p\n{chain}f60(x) := x\ndeny contains \"x\" if f0(1) == 1{extra}");
+        let program = load(V1, &text).unwrap();
+        assert_eq!(ask(&program, "{}", &patient()).unwrap().observations.len(), 1);
+    }
+    let loops: String = (0..200).map(|i| format!("some x{i} in [1]\n")).collect();
+    for extra in ["", "walk(input, [_, {}])\n"] {
+        let text = format!("package p\ndeny contains \"x\" if {{\n{extra}{loops}}}");
+        match load(V1, &text) {
+            Ok(program) => assert_eq!(ask(&program, "{}", &patient()).unwrap().observations.len(), 1),
+            Err(fault) => assert!(!fault.message.is_empty()),
+        }
     }
 }

@@ -28,8 +28,19 @@ const LIB: &str = "package lib\nbad(n) if startswith(n, \"x\")\nbad(n) if contai
 fn request() -> impl Strategy<Value = String> {
     let names = prop::collection::vec("[xy!a-c]{0,5}", 0..6);
     let sizes = prop::collection::btree_map("[a-d]{1,2}", 0..20_i64, 0..5);
-    let number = prop::option::of(prop_oneof![Just("3".to_owned()), Just("999999999999".to_owned()), Just("?".to_owned())]);
-    (names, sizes, 0..20_i64, prop::option::of("[a-z]{1,4}"), number, prop::option::of(prop_oneof![Just(serde_json::json!(1)), Just(serde_json::json!("s"))]))
+    let number = prop::option::of(prop_oneof![
+        Just("3".to_owned()),
+        Just("999999999999".to_owned()),
+        Just("?".to_owned())
+    ]);
+    (
+        names,
+        sizes,
+        0..20_i64,
+        prop::option::of("[a-z]{1,4}"),
+        number,
+        prop::option::of(prop_oneof![Just(serde_json::json!(1)), Just(serde_json::json!("s"))]),
+    )
         .prop_map(|(names, sizes, limit, tier, number, wrong)| {
             let mut review = serde_json::json!({"names": names, "sizes": sizes, "limit": limit});
             let fields = review.as_object_mut().unwrap();
@@ -93,7 +104,9 @@ fn instances_on_two_threads_answer_for_themselves() {
                 let mut instance = program.instantiate().unwrap();
                 for round in 0..200 {
                     let request = format!(r#"{{"names":["{name}","c{round}"],"sizes":{{}},"limit":1}}"#);
-                    let answer = instance.validate(review(&request), Value::new_object(), &limits, limits.timeout).unwrap();
+                    let answer = instance
+                        .validate(review(&request), Value::new_object(), &limits, limits.timeout)
+                        .unwrap();
                     let found: Vec<&str> = answer.observations.iter().map(|o| o.message.as_str()).collect();
                     assert_eq!(found.first().copied(), Some(format!("name {name}").as_str()));
                     assert_eq!(found.last().copied(), Some(format!("c{round}").as_str()));

@@ -37,7 +37,8 @@ fn variables_that_nothing_sets_are_refused() {
         ("deny contains x if { x := [y | some z in [1]] }", "y", 28),
         ("deny contains \"x\" if { not startswith(nam, \"a\") }", "nam", 39),
     ] {
-        let expected = format!("policy.rego:2:{column}: nothing in the rule gives the variable `{name}` a value");
+        let expected =
+            format!("policy.rego:2:{column}: nothing in the rule gives the variable `{name}` a value");
         assert_eq!(fault(V1, &format!("package p\n{rule}")), expected);
     }
     for rule in [
@@ -68,7 +69,8 @@ fn functions_are_called_with_their_number_of_arguments() {
 
 #[test]
 fn an_error_in_a_library_names_the_library() {
-    let modules = [module("policy.rego", "package p\ndeny := true"), module("lib.rego", "package l\nf(x) := ")];
+    let modules =
+        [module("policy.rego", "package p\ndeny := true"), module("lib.rego", "package l\nf(x) := ")];
     let fault = RegoProgram::compile(V1, &modules, false, false, &Limits::default()).unwrap_err();
     assert_eq!(fault.position.map(|place| place.module).as_deref(), Some("lib.rego"));
 }
@@ -114,11 +116,8 @@ fn unknown_and_unserved_built_ins_are_refused_with_a_reason() {
 #[test]
 fn every_built_in_of_this_build_is_in_the_table() {
     use crate::rego::builtins::{Audit, audit};
-    let mut unknown: Vec<&str> = regorus::unstable::BUILTINS
-        .keys()
-        .copied()
-        .filter(|name| audit(name) == Audit::Unknown)
-        .collect();
+    let mut unknown: Vec<&str> =
+        regorus::unstable::BUILTINS.keys().copied().filter(|name| audit(name) == Audit::Unknown).collect();
     unknown.sort_unstable();
     assert!(unknown.is_empty(), "neither guarded nor refused: {unknown:?}");
 }

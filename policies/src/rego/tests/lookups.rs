@@ -7,7 +7,11 @@ fn kind(group: &str, version: &str, kind: &str) -> LookupKind {
 }
 
 fn key(namespace: &str, name: &str) -> ObjectKey {
-    ObjectKey { kind: kind("networking.k8s.io", "v1", "Ingress"), namespace: namespace.into(), name: name.into() }
+    ObjectKey {
+        kind: kind("networking.k8s.io", "v1", "Ingress"),
+        namespace: namespace.into(),
+        name: name.into(),
+    }
 }
 
 fn ingress(namespace: &str, name: &str, host: &str) -> StoredObject {
@@ -52,7 +56,10 @@ fn replacing_and_dropping_concern_one_kind() {
     inventory.apply(&ObjectEvent::Upsert(ingress("gone", "x", "h")));
     let ingresses = kind("networking.k8s.io", "v1", "Ingress");
     let bad = StoredObject { key: key("a", "bad"), json: "{".into() };
-    inventory.apply(&ObjectEvent::Replace(ingresses.clone(), vec![ingress("a", "y", "h"), ingress("b", "z", "h"), bad]));
+    inventory.apply(&ObjectEvent::Replace(
+        ingresses.clone(),
+        vec![ingress("a", "y", "h"), ingress("b", "z", "h"), bad],
+    ));
     let nodes = serde_json::json!({"v1": {"Node": {"n": {}}}});
     let one = serde_json::json!({"spec": {"host": "h"}});
     let in_namespace = |name: &str| serde_json::json!({"networking.k8s.io/v1": {"Ingress": {name: one}}});
@@ -85,7 +92,8 @@ fn a_policy_that_declares_lookups_reads_the_inventory() {
             (ObjectEvent::Delete(key("a", "x")), vec![]),
         ] {
             inventory.apply(&event);
-            let answer = instance.validate(review(request), inventory.data(), &limits, limits.timeout).unwrap();
+            let answer =
+                instance.validate(review(request), inventory.data(), &limits, limits.timeout).unwrap();
             let found: Vec<&str> = answer.observations.iter().map(|o| o.message.as_str()).collect();
             assert_eq!(found, expected);
         }

@@ -48,14 +48,20 @@ fn all_shapes_of_a_rule_are_read() {
         ("deny := \"text\"", vec!["text"]),
         ("deny := true", vec!["`deny` is true, the policy gives no reason"]),
         ("deny := false", vec![]),
-        ("default deny := false\ndeny if input.review.uid == \"u\"", vec!["`deny` is true, the policy gives no reason"]),
+        (
+            "default deny := false\ndeny if input.review.uid == \"u\"",
+            vec!["`deny` is true, the policy gives no reason"],
+        ),
         ("default deny := false\ndeny if input.review.uid == \"x\"", vec![]),
         ("deny contains x if { x := input.review.nothing }", vec![]),
         ("deny := msg if { msg := input.review.nothing }", vec![]),
         ("deny := [\"b\", {\"msg\": \"a\"}]", vec!["b", "a"]),
         ("deny := {\"msg\": \"one\"}", vec!["one"]),
         ("deny := {\"broken\": true, \"fine\": false}", vec!["broken"]),
-        ("deny[k] := v if { some k, v in {\"a\": \"first\", \"b\": {\"message\": \"second\"}} }", vec!["first", "second"]),
+        (
+            "deny[k] := v if { some k, v in {\"a\": \"first\", \"b\": {\"message\": \"second\"}} }",
+            vec!["first", "second"],
+        ),
         ("deny contains x if { some x in [\"b\", \"a\"] }\nviolation contains \"c\"", vec!["a", "b", "c"]),
     ];
     for (rule, expected) in cases {
@@ -118,7 +124,9 @@ fn an_undefined_patch_changes_nothing_and_a_wrong_one_is_an_error() {
         program.instantiate().unwrap().mutate(review(POD), Value::new_object(), &limits, limits.timeout)
     };
     assert_eq!(mutate("patch := [] if { input.review.nothing }").unwrap().mutation, None);
-    for wrong in ["patch := {\"op\": \"add\"}", "patch := [{\"op\": \"add\"}]", "patch := [3]", "patch := true"] {
+    for wrong in
+        ["patch := {\"op\": \"add\"}", "patch := [{\"op\": \"add\"}]", "patch := [3]", "patch := true"]
+    {
         assert_eq!(mutate(wrong).unwrap_err().code, Code::PolicyOutputInvalid, "{wrong}");
     }
 }
@@ -129,7 +137,8 @@ fn libraries_are_other_packages() {
         some c in input.review.object.spec.containers\nimages.tag(c.image) == \"latest\"\ndata.lib.limits.max > 1 }";
     let images = "package lib.images\ntag(image) := t if { parts := split(image, \":\"); t := parts[count(parts) - 1] }";
     let limits = "package lib.limits\nmax := 2";
-    let modules = [module("policy.rego", policy), module("images.rego", images), module("limits.rego", limits)];
+    let modules =
+        [module("policy.rego", policy), module("images.rego", images), module("limits.rego", limits)];
     let program = RegoProgram::compile(V1, &modules, false, false, &Limits::default()).unwrap();
     assert_eq!(program.path(), EvaluationPath::Rvm);
     assert_eq!(ask(&program, POD, &patient()).unwrap().observations.len(), 1);
@@ -177,8 +186,10 @@ fn print_is_taken_out_and_keeps_positions() {
 #[test]
 fn an_undefined_built_in_is_no_finding_in_both_paths() {
     for extra in ["", "\nother if { walk(input, [_, 1]) }\nviolation contains \"w\" if other"] {
-        let text = format!("package p\ndeny contains \"n\" if {{ to_number(\"x\") > 1 }}
-            deny contains \"ok\" if {{ not to_number(\"x\") }}{extra}");
+        let text = format!(
+            "package p\ndeny contains \"n\" if {{ to_number(\"x\") > 1 }}
+            deny contains \"ok\" if {{ not to_number(\"x\") }}{extra}"
+        );
         assert_eq!(messages(V1, &text, POD), ["ok"], "{extra}");
     }
 }
