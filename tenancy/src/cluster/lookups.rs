@@ -78,7 +78,7 @@ impl Lookups {
 
     pub(super) fn state(&self) -> BTreeMap<LookupKind, WatchState> {
         let caches = self.shared.lock();
-        caches.kinds.iter().map(|(kind, cache)| (kind.clone(), cache.state.clone())).collect()
+        caches.kinds.iter().map(|(kind, cache)| (kind.clone(), cache.state.current())).collect()
     }
 
     /// Notes that policies and bindings are listed.
@@ -304,7 +304,7 @@ impl Follower {
         let why = shown(error);
         let mut caches = self.shared.lock();
         let Some(cache) = caches.of(&self.kind, self.id) else { return };
-        if cache.state.error.as_deref() != Some(&why) {
+        if cache.state.failing(&why) {
             tracing::warn!(
                 kind = self.kind.kind,
                 error = why,
@@ -321,15 +321,14 @@ impl Follower {
         let Unavailable { settled, why } = unavailable;
         let mut caches = self.shared.lock();
         let Some(cache) = caches.of(&self.kind, self.id) else { return };
-        if cache.state.error.as_deref() != Some(&why) {
+        if cache.state.failing(&why) {
             tracing::warn!(
                 kind = self.kind.kind,
                 error = why,
                 "a kind that policies look up is not available"
             );
         }
-        cache.state =
-            WatchState { error: Some(why), last_event: cache.state.last_event, ..WatchState::default() };
+        (cache.state.synced, cache.state.objects) = (false, 0);
         cache.settled |= settled;
         if cache.objects.take().is_some() {
             caches.tell(&ObjectEvent::Drop(self.kind.clone()));
@@ -341,3 +340,6 @@ impl Follower {
 fn place(object: &StoredObject) -> (String, String) {
     (object.key.namespace.clone(), object.key.name.clone())
 }
+
+#[cfg(test)]
+mod tests;

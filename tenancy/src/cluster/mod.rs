@@ -101,8 +101,12 @@ impl Cluster {
 
     /// How the watches stand, for metrics.
     pub fn state(&self) -> ClusterState {
-        let [policies, bindings] = self.objects.borrow().clone();
-        ClusterState { policies, bindings, kinds: self.lookups.state() }
+        let [policies, bindings] = &*self.objects.borrow();
+        ClusterState {
+            policies: policies.current(),
+            bindings: bindings.current(),
+            kinds: self.lookups.state(),
+        }
     }
 
     /// Waits until a task has ended by itself, and says which; the process should end then.

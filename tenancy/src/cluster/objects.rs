@@ -242,10 +242,9 @@ impl Table {
             Err(error) if http_status(&error) == Some(410) => return false,
             Err(error) => {
                 let why = shown(&error);
-                if self.state.error.as_deref() != Some(&why) {
+                if self.state.failing(&why) {
                     tracing::warn!(kind = kind.as_str(), error = why, "policy objects cannot be watched");
                 }
-                self.state.error = Some(why);
                 return false;
             }
         }
