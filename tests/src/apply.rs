@@ -12,7 +12,9 @@ use serde_json::Value;
 pub fn documents(yaml: &str) -> Vec<Value> {
     yaml.split("\n---\n")
         .filter(|document| !document.trim().is_empty())
-        .map(|document| serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{error}\n{document}")))
+        .map(|document| {
+            serde_saphyr::from_str(document).unwrap_or_else(|error| panic!("{error}\n{document}"))
+        })
         .collect()
 }
 
@@ -72,7 +74,8 @@ fn name(object: &Value) -> &str {
 
 fn resource(object: &Value) -> ApiResource {
     let (version, kind) = (object["apiVersion"].as_str(), object["kind"].as_str());
-    let (version, kind) = (version.expect("the object has an apiVersion"), kind.expect("the object has a kind"));
+    let (version, kind) =
+        (version.expect("the object has an apiVersion"), kind.expect("the object has a kind"));
     let (group, version) = version.split_once('/').unwrap_or(("", version));
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
 }

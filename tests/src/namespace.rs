@@ -42,8 +42,10 @@ impl Namespace {
         admin.apply_all(&objects(&name)).await;
         let namespace = Self { name, admin, alice, clients };
         let accounts: Api<ServiceAccount> = namespace.api(ADMIN);
-        until_some("the default service account exists", async || accounts.get_opt("default").await.ok().flatten())
-            .await;
+        until_some("the default service account exists", async || {
+            accounts.get_opt("default").await.ok().flatten()
+        })
+        .await;
         namespace
     }
 

@@ -42,6 +42,8 @@ pub fn conditions(object: &DynamicObject) -> Vec<(String, String, String, String
     }
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let list = status["conditions"].as_array().cloned().unwrap_or_default();
-    let one = |c: &serde_json::Value| (text(&c["type"]), text(&c["status"]), text(&c["reason"]), text(&c["message"]));
+    let one = |c: &serde_json::Value| {
+        (text(&c["type"]), text(&c["status"]), text(&c["reason"]), text(&c["message"]))
+    };
     list.iter().map(one).collect()
 }

@@ -9,10 +9,10 @@ use kube::{Client, Config};
 use tempfile::TempDir;
 use xtask::control_plane::{Access, ControlPlane, Lifetime, build};
 use xtask::daemon::{self, Settings};
-use xtask::process::Component;
+use xtask::process::{Component, wait_until};
 use xtask::{guests, http, install};
 
-use crate::{Namespace, User};
+use crate::{Namespace, SOON, User};
 
 static SHARED: OnceLock<World> = OnceLock::new();
 
@@ -54,10 +54,11 @@ impl World {
         let access = plane.access().clone();
         install::prerequisites(&access).unwrap_or_else(fail);
         let settings = Settings::for_cluster(&binary, &access).unwrap_or_else(fail);
+        install::webhooks(&access, settings.webhook_port).unwrap_or_else(fail);
+        wait_until_asked(&access);
         let mut component = settings.spawn().unwrap_or_else(fail);
         plane.watch(component.pid()).unwrap_or_else(fail);
         settings.wait_ready(&mut component).unwrap_or_else(fail);
-        install::webhooks(&access, settings.webhook_port).unwrap_or_else(fail);
         let bailey = Bailey { settings, component: Mutex::new(component) };
         Self { bailey, access, plane: Mutex::new(plane) }
     }
@@ -195,6 +196,18 @@ impl Drop for World {
                 let _ = plane.forget(component.pid());
             }
         }
+    }
+}
+
+/// Waits until the API server asks both webhooks, which is while nobody answers them yet.
+///
+/// It learns of them by a watch: a request before that would be let through, and a test would be wrong.
+fn wait_until_asked(access: &Access) {
+    let create = ["create", "configmap", "probe", "--dry-run=server", "--namespace=default"];
+    let delete = ["delete", "configmap", "kube-root-ca.crt", "--dry-run=server", "--namespace=default"];
+    for (arguments, webhook) in [(create, "mutate.bailey.dev"), (delete, "validate.bailey.dev")] {
+        let fails = || access.run(&arguments).is_err_and(|error| error.to_string().contains(webhook));
+        assert!(wait_until(SOON, fails), "the API server does not ask `{webhook}`");
     }
 }
 

@@ -37,7 +37,8 @@ fn starts_knows_its_users_and_leaves_nothing_behind() {
 fn a_killed_owner_leaves_nothing_behind() {
     const FOLDER: &str = "BAILEY_TEST_ABANDONED_FOLDER";
     if let Ok(folder) = std::env::var(FOLDER) {
-        let _plane = ControlPlane::start(&build::binary().unwrap(), folder.as_ref(), Lifetime::Owner).unwrap();
+        let _plane =
+            ControlPlane::start(&build::binary().unwrap(), folder.as_ref(), Lifetime::Owner).unwrap();
         std::fs::write(format!("{folder}/started"), "").unwrap();
         loop {
             std::thread::park();
@@ -47,8 +48,15 @@ fn a_killed_owner_leaves_nothing_behind() {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "a_killed_owner_leaves_nothing_behind"]).env(FOLDER, &folder);
     let mut child = command.spawn().unwrap();
-    assert!(wait_until(Duration::from_secs(180), || folder.join("started").exists()), "the child did not start");
+    assert!(
+        wait_until(Duration::from_secs(180), || folder.join("started").exists()),
+        "the child did not start"
+    );
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(wait_until(Duration::from_secs(30), || !folder.exists()), "`{}` is still there", folder.display());
+    assert!(
+        wait_until(Duration::from_secs(30), || !folder.exists()),
+        "`{}` is still there",
+        folder.display()
+    );
 }

@@ -1,6 +1,6 @@
 //! Bailey stopped, restarted, and policies that reach the cluster while nobody checks them.
 
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 use tests::{World, documents, refusal, required_label};
 
@@ -42,7 +42,11 @@ async fn a_bad_version_that_got_in_is_reported_and_the_last_good_one_decides() {
     assert!(message.contains("policy.rego:2"), "{reason}: {message}");
 
     world.install_webhooks();
-    tests::until("the webhooks are asked again", async || other.create_pod("probe", &[]).await.is_err()).await;
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    tests::until("the webhooks are asked again", async || {
+        other.pods().create(&dry, &other.pod("probe", &[])).await.is_err()
+    })
+    .await;
     let refused = refusal(namespace.create_pod("bad", &[]).await);
     assert!(refused.message.contains("label `owner` is missing"), "{}", refused.message);
     namespace.create_pod("good", &[("owner", "alice")]).await.unwrap();

@@ -26,7 +26,8 @@ async fn a_refusal_says_what_is_missing_and_is_kept() {
 
     // The record is written behind the answer.
     let record =
-        until_some("the decision is kept", async || world.bailey.audit(&["show", &refused.decision]).ok()).await;
+        until_some("the decision is kept", async || world.bailey.audit(&["show", &refused.decision]).ok())
+            .await;
     for part in ["alice", namespace.name.as_str(), wanted] {
         assert!(record.contains(part), "`{part}` is not in the record:\n{record}");
     }
@@ -82,7 +83,10 @@ async fn the_labels_of_the_namespace_select() {
     namespace.policies(&policy).await;
     namespace.create_pod("before", &[]).await.unwrap();
 
-    let label = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {}, labels: {{stage: production}}}}\n", namespace.name);
+    let label = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {}, labels: {{stage: production}}}}\n",
+        namespace.name
+    );
     namespace.admin.apply_all(&label).await;
     // The label reaches Bailey by its watch.
     let number = std::sync::atomic::AtomicUsize::new(0);

@@ -8,7 +8,7 @@ async fn a_plugin_refuses_images_from_elsewhere() {
     let world = World::shared();
     let namespace = world.namespace("wasm").await;
     let digest = world.store_module("allowed-registries");
-    let yaml = r"apiVersion: bailey.dev/v1alpha1
+    let yaml = r#"apiVersion: bailey.dev/v1alpha1
 kind: Policy
 metadata: {name: NS}
 spec:
@@ -16,6 +16,7 @@ spec:
     module:
       configMap: {namespace: bailey-system, name: allowed-registries, key: allowed-registries.wasm}
       digest: DIGEST
+  messages: {registry: "image `{image}` is not allowed, use one of {allowed}"}
 ---
 apiVersion: bailey.dev/v1alpha1
 kind: PolicyBinding
@@ -26,7 +27,7 @@ spec:
   match:
     resources: [{apiGroups: [''], kinds: [Pod]}]
     namespaces: [NS]
-";
+"#;
     namespace.policies_here(&yaml.replace("DIGEST", &digest)).await;
     namespace.create_pod("good", &[]).await.unwrap();
 
@@ -34,5 +35,9 @@ spec:
     pod.spec.as_mut().unwrap().containers[0].image = Some("docker.io/library/nginx".to_owned());
     let refused = refusal(namespace.pods().create(&PostParams::default(), &pod).await);
     assert_eq!(refused.reason, "policy_denied");
-    assert!(refused.message.contains("docker.io"), "{}", refused.message);
+    assert!(
+        refused.message.contains("image `docker.io/library/nginx` is not allowed"),
+        "{}",
+        refused.message
+    );
 }

@@ -68,11 +68,15 @@ async fn bodies_that_are_no_review_are_refused_and_hurt_nobody() {
     without_uid["request"].as_object_mut().unwrap().remove("uid");
     let whole = review("v1").to_string();
     let truncated = whole[..whole.len() / 2].to_owned();
-    for body in [String::new(), "null".to_owned(), "{}".to_owned(), deep, without_uid.to_string(), truncated] {
+    for body in [String::new(), "null".to_owned(), "{}".to_owned(), deep, without_uid.to_string(), truncated]
+    {
         let start: String = body.chars().take(40).collect();
         let (status, answer) = send(body).await;
         assert_ne!(answer["response"]["allowed"], true, "`{start}`: {answer}");
-        assert!(status.is_client_error() || answer["response"]["allowed"] == false, "`{start}`: {status} {answer}");
+        assert!(
+            status.is_client_error() || answer["response"]["allowed"] == false,
+            "`{start}`: {status} {answer}"
+        );
     }
     let (status, answer) = send(whole).await;
     assert_eq!((status, &answer["response"]["allowed"]), (StatusCode::OK, &Value::Bool(true)));

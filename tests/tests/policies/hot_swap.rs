@@ -34,7 +34,8 @@ async fn ask(namespace: Arc<Namespace>, load: Arc<Load>) {
 
 /// The version under test: the rule has the label in its text, so that both objects change together.
 fn version(name: &str, label: &str) -> String {
-    required_label(name, name, "unused", "deny").replace("label := input.parameters.label", &format!("label := \"{label}\""))
+    required_label(name, name, "unused", "deny")
+        .replace("label := input.parameters.label", &format!("label := \"{label}\""))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,7 +55,8 @@ async fn no_wrong_answer_while_versions_change() {
         pods.create(&dry, &namespace.pod("new", &[(wanted, "1")])).await.unwrap();
         let refused = refusal(pods.create(&dry, &namespace.pod("old", &[(other, "1")])).await);
         assert!(refused.message.contains(&format!("label `{wanted}` is missing")), "{}", refused.message);
-        let progress = async || load.asked.load(Ordering::Relaxed) > before || clients.iter().any(|c| c.is_finished());
+        let progress =
+            async || load.asked.load(Ordering::Relaxed) > before || clients.iter().any(|c| c.is_finished());
         tests::until("the load goes on", progress).await;
     }
     load.stop.store(true, Ordering::Relaxed);

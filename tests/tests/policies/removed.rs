@@ -22,7 +22,11 @@ async fn a_binding_without_its_policy_fails_closed() {
     let labels = [("owner", "alice")];
     until("the policy is missed", async || match namespace.create_pod("web", &labels).await {
         Ok(_) => {
-            namespace.pods().delete("web", &kube::api::DeleteParams::default().grace_period(0)).await.unwrap();
+            namespace
+                .pods()
+                .delete("web", &kube::api::DeleteParams::default().grace_period(0))
+                .await
+                .unwrap();
             false
         }
         Err(error) => refusal::<()>(Err(error)).reason == "policy_missing",

@@ -43,10 +43,8 @@ pub(super) fn check() -> Result<()> {
 fn write(folder: &str) -> Result<()> {
     // The definitions come from the crate that reads the objects. It is run, not linked, so that
     // `cargo xtask` itself compiles in seconds.
-    run::show(
-        "cargo",
-        &["run", "--quiet", "--package", "cli", "--bin", "bailey", "--", "crds", "--out", folder],
-    )
+    let bailey = run::build_all()?;
+    run::read(&bailey.to_string_lossy(), &["crds", "--out", folder]).map(drop)
 }
 
 /// The names of files that differ between two folders, or are in only one.

@@ -1,9 +1,10 @@
 //! Running cargo and other programs in the root folder.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use xtask::workspace;
+use xtask::{daemon, workspace};
 
 /// Runs a program in the root folder with its output shown.
 pub(super) fn show(program: &str, arguments: &[&str]) -> Result<()> {
@@ -25,4 +26,13 @@ pub(super) fn read(program: &str, arguments: &[&str]) -> Result<String> {
         bail!("`{program} {}` failed ({})", arguments.join(" "), output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Builds every binary and every test, and returns the `bailey` that the whole-system tests start.
+///
+/// One command for the whole workspace: cargo unifies features per command, and two commands that differ
+/// would compile the engines twice.
+pub(super) fn build_all() -> Result<PathBuf> {
+    show("cargo", &["build", "--workspace", "--bins", "--tests"])?;
+    daemon::built("debug")
 }

@@ -31,8 +31,8 @@ pub(crate) fn test(arguments: &Arguments) -> Result<()> {
     if !arguments.no_lint {
         lint::lint(&lint::Arguments::default())?;
     }
-    say("building bailey for the whole-system tests");
-    run::show("cargo", &["build", "--package", "cli"])?;
+    say("building bailey and the tests");
+    run::build_all()?;
     say("running the tests");
     let mut command = vec!["test", "--workspace", "--no-fail-fast"];
     if arguments.no_cluster {

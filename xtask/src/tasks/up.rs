@@ -52,9 +52,7 @@ pub(crate) fn up(arguments: &Arguments) -> Result<()> {
     let control_plane = build::binary()?;
     let mut state = State::load(&folder);
     let access = ensure_control_plane(&folder, &control_plane, &mut state)?;
-    say("installing custom resources and rights");
-    install::prerequisites(&access)?;
-    let port = ensure_bailey(&access, &binary, &mut state)?;
+    let port = ensure_webhook(&access, &binary, &mut state)?;
     install::webhooks(&access, port)?;
     say("installing sample policies");
     install_samples(&access, &modules)?;
@@ -121,6 +119,20 @@ fn ensure_control_plane(folder: &Path, binary: &Path, state: &mut State) -> Resu
     Ok(access)
 }
 
+/// Starts bailey and installs what it needs, in the order that works.
+fn ensure_webhook(access: &Access, binary: &Path, state: &mut State) -> Result<u16> {
+    let asked = access.run(&["get", "validatingwebhookconfigurations", "bailey"]).is_ok();
+    if asked {
+        // Nothing can be written before bailey answers.
+        let port = ensure_bailey(access, binary, state)?;
+        install::prerequisites(access)?;
+        return Ok(port);
+    }
+    say("installing custom resources and rights");
+    install::prerequisites(access)?;
+    ensure_bailey(access, binary, state)
+}
+
 fn ensure_bailey(access: &Access, binary: &Path, state: &mut State) -> Result<u16> {
     let folder = access.folder();
     if let Some(bailey) = &state.bailey
@@ -130,9 +142,13 @@ fn ensure_bailey(access: &Access, binary: &Path, state: &mut State) -> Result<u1
         say("bailey runs already");
         return Ok(bailey.webhook_port);
     }
-    state.stop_bailey(folder);
+    let mut settings = Settings::for_cluster(binary, access)?;
+    if let Some(bailey) = state.bailey.clone() {
+        state.stop_bailey(folder);
+        // The ports of before: the API server needs a moment to learn of others.
+        (settings.webhook_port, settings.http_port) = (bailey.webhook_port, bailey.http_port);
+    }
     say("starting bailey");
-    let settings = Settings::for_cluster(binary, access)?;
     let mut component = settings.spawn()?;
     state.bailey = Some(remember(&settings, component.pid())?);
     state.save(folder)?;
