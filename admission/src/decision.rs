@@ -83,7 +83,8 @@ fn verdict(id: &str, evaluation: &Evaluation, contact: &Contact) -> Verdict {
         (true, Some(failure)) => failure.code,
         (true, None) => return Verdict::Allowed,
     };
-    let texts: Vec<String> = denied.into_iter().map(told).chain(failed.into_iter().map(failure_told)).collect();
+    let texts: Vec<String> =
+        denied.into_iter().map(told).chain(failed.into_iter().map(failure_told)).collect();
     let mut message = texts.iter().take(TOLD).cloned().collect::<Vec<_>>().join("; ");
     if texts.len() > TOLD {
         message.push_str(&format!("; and {} more", texts.len().saturating_sub(TOLD)));
@@ -127,7 +128,10 @@ fn sign(mut message: String, id: &str, contact: &Contact) -> String {
 fn warnings(evaluation: &Evaluation) -> Vec<String> {
     let warned = evaluation.findings.iter().filter(|finding| finding.enforcement == Enforcement::Warn);
     let warned = warned.map(|finding| {
-        one_line(&format!("{} (policy `{}`)", one_line(&finding.message, MAX_WARNING), finding.policy), MAX_WARNING)
+        one_line(
+            &format!("{} (policy `{}`)", one_line(&finding.message, MAX_WARNING), finding.policy),
+            MAX_WARNING,
+        )
     });
     let unheard = evaluation.failures.iter().filter(|failure| failure.enforcement != Enforcement::Audit);
     let unheard = unheard.map(|failure| {
@@ -144,8 +148,7 @@ fn warnings(evaluation: &Evaluation) -> Vec<String> {
 
 /// Text on one line, without control characters, at most this many characters.
 fn one_line(text: &str, most: usize) -> String {
-    let mut line: String =
-        text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut line: String = text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(most).is_some() {
         line.pop();
         line.push('…');
@@ -255,7 +258,8 @@ mod tests {
 
     #[test]
     fn a_refusal_says_which_policy_what_where_and_whom_to_ask() {
-        let Verdict::Denied { message, status, .. } = decided(vec![finding(Enforcement::Deny)], vec![]).verdict
+        let Verdict::Denied { message, status, .. } =
+            decided(vec![finding(Enforcement::Deny)], vec![]).verdict
         else {
             panic!("not refused")
         };

@@ -71,7 +71,12 @@ async fn mutate(
     review(&shared, Phase::Mutate, peer.map(|Extension(peer)| peer), request).await
 }
 
-async fn review(shared: &Shared, phase: Phase, peer: Option<Peer>, request: HttpRequest<Body>) -> Response<Body> {
+async fn review(
+    shared: &Shared,
+    phase: Phase,
+    peer: Option<Peer>,
+    request: HttpRequest<Body>,
+) -> Response<Body> {
     let start = Instant::now();
     if peer.unwrap_or_default() == Peer::Untrusted {
         let reason = "only the API server may call this, with its client certificate";
@@ -89,7 +94,9 @@ async fn review(shared: &Shared, phase: Phase, peer: Option<Peer>, request: Http
     match (answered.uid, &answered.decision.verdict) {
         (Some(uid), _) => match encode(&uid, &answered.decision) {
             Ok(text) => json(StatusCode::OK, text),
-            Err(error) => shared.unread(phase, Code::Internal, &format!("the answer cannot be written: {error}"), start),
+            Err(error) => {
+                shared.unread(phase, Code::Internal, &format!("the answer cannot be written: {error}"), start)
+            }
         },
         (None, Verdict::Denied { code, status, message, .. }) => bare(*code, *status, message),
         (None, Verdict::Allowed) => bare(Code::Internal, 500, "a review without uid was let through"),
@@ -122,10 +129,8 @@ impl Shared {
 
 fn bare(code: Code, status: u16, message: &str) -> Response<Body> {
     let status_code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = axum::response::IntoResponse::into_response((
-        status_code,
-        Json(bare_status(code, status, message)),
-    ));
+    let mut response =
+        axum::response::IntoResponse::into_response((status_code, Json(bare_status(code, status, message))));
     if matches!(status, 429 | 503) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }

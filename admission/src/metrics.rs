@@ -119,7 +119,9 @@ impl AdmissionMetrics {
                 Enforcement::Warn => "warn",
                 Enforcement::Audit => "audit",
             };
-            self.findings.get_or_create(&FindingLabels { binding: finding.binding.clone(), enforcement }).inc();
+            self.findings
+                .get_or_create(&FindingLabels { binding: finding.binding.clone(), enforcement })
+                .inc();
         }
         for failure in &decision.failures {
             let refused = if failure.refuses() { "true" } else { "false" };

@@ -11,7 +11,7 @@ use policies::{Evaluation, EvaluationPool, SubmitError};
 use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
-use crate::decision::{Contact, allow, decide, refuse};
+use crate::decision::{Contact, decide, refuse};
 use crate::metrics::AdmissionMetrics;
 
 /// The group of Bailey's own objects.
@@ -192,10 +192,10 @@ impl Admission {
                 decision
             }
             Ok(Some(Err(fault))) => refuse(id, fault.code, &fault.to_string(), &self.contact),
-            Ok(None) => refuse(id, Code::Internal, "the object's check ended without an answer", &self.contact),
-            Err(_) => {
-                refuse(id, Code::DeadlineExceeded, "the object was not checked in time", &self.contact)
+            Ok(None) => {
+                refuse(id, Code::Internal, "the object's check ended without an answer", &self.contact)
             }
+            Err(_) => refuse(id, Code::DeadlineExceeded, "the object was not checked in time", &self.contact),
         }
     }
 }

@@ -86,9 +86,11 @@ fn status_object(
     retry_after_seconds: Option<u32>,
 ) -> Value {
     let mut causes = vec![json!({"reason": code.as_str(), "message": format!("decision {}", decision.id)})];
-    causes.extend(decision.findings.iter().take(20).map(|finding| {
-        json!({"reason": finding.code, "message": finding.message, "field": finding.path})
-    }));
+    causes.extend(
+        decision.findings.iter().take(20).map(
+            |finding| json!({"reason": finding.code, "message": finding.message, "field": finding.path}),
+        ),
+    );
     let mut details = json!({"causes": causes});
     if let (Some(seconds), Value::Object(members)) = (retry_after_seconds, &mut details) {
         members.insert("retryAfterSeconds".to_owned(), seconds.into());
@@ -114,7 +116,9 @@ fn annotations(decision: &Decision) -> serde_json::Map<String, Value> {
     let failures: Vec<String> = decision
         .failures
         .iter()
-        .map(|failure| format!("{}/{}: {} {}", failure.binding, failure.policy, failure.code, failure.message))
+        .map(|failure| {
+            format!("{}/{}: {} {}", failure.binding, failure.policy, failure.code, failure.message)
+        })
         .collect();
     if !failures.is_empty() {
         annotations.insert("failures".to_owned(), cut(failures.join("; ")).into());

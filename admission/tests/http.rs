@@ -126,7 +126,8 @@ fn pod_review(image: &str) -> Value {
 
 fn own_review(name: &str) -> Value {
     let mut review = pod_review("x");
-    review["request"]["resource"] = json!({"group": "bailey.dev", "version": "v1alpha1", "resource": "policies"});
+    review["request"]["resource"] =
+        json!({"group": "bailey.dev", "version": "v1alpha1", "resource": "policies"});
     review["request"]["kind"] = json!({"group": "bailey.dev", "version": "v1alpha1", "kind": "Policy"});
     review["request"]["name"] = json!(name);
     review
@@ -145,10 +146,13 @@ async fn a_refusal_has_message_status_and_a_record_under_its_id() {
     let id = response["auditAnnotations"]["decision"].as_str().unwrap();
     assert!(message.contains(id));
 
-    world.sink.flush().await.unwrap();
-    let reader = AuditReader::open(&world.folder.path().join("audit.db")).await.unwrap();
+    world.sink.flush().await;
+    let mut reader = AuditReader::open(&world.folder.path().join("audit.db")).await.unwrap();
     let record = reader.get(id).await.unwrap().record;
-    assert_eq!((record.username.as_str(), record.allowed, record.code.as_str()), ("ada", false, "policy_denied"));
+    assert_eq!(
+        (record.username.as_str(), record.allowed, record.code.as_str()),
+        ("ada", false, "policy_denied")
+    );
     assert_eq!(record.findings[0].message, "use a fixed tag");
     assert!(record.times.total >= record.times.evaluate);
 }
@@ -160,10 +164,11 @@ async fn an_allowed_review_is_recorded_too_and_mutation_patches() {
     assert_eq!(review["response"]["allowed"], true);
     let (_, review) = world.post("/mutate", pod_review("a:1").to_string()).await;
     assert_eq!(review["response"]["patchType"], "JSONPatch");
-    world.sink.flush().await.unwrap();
-    let reader = AuditReader::open(&world.folder.path().join("audit.db")).await.unwrap();
+    world.sink.flush().await;
+    let mut reader = AuditReader::open(&world.folder.path().join("audit.db")).await.unwrap();
     let records = reader.tail(&Filter::default()).await.unwrap();
-    let phases: Vec<_> = records.iter().map(|entry| (entry.record.phase.as_str(), entry.record.patched)).collect();
+    let phases: Vec<_> =
+        records.iter().map(|entry| (entry.record.phase.as_str(), entry.record.patched)).collect();
     assert_eq!(phases, [("validate", false), ("mutate", true)]);
 }
 
@@ -195,7 +200,8 @@ async fn bad_bodies_have_their_status_and_code_and_harm_nothing() {
 #[tokio::test]
 async fn an_object_no_engine_can_read_is_refused() {
     let world = World::start(1, 8, NO_LATEST).await;
-    let review = pod_review("a:1").to_string().replace(r#"{"image":"a:1"}"#, r#"{"image":"a:1","x":1e999999}"#);
+    let review =
+        pod_review("a:1").to_string().replace(r#"{"image":"a:1"}"#, r#"{"image":"a:1","x":1e999999}"#);
     let (status, review) = world.post("/validate", review).await;
     assert!(status == StatusCode::BAD_REQUEST || review["response"]["allowed"] == false, "{status} {review}");
 }

@@ -3,6 +3,12 @@
 //! Needs the guests of `wasm-plugins/` in `BAILEY_WASM_DIR` or `target/guests`. The goal is less than
 //! 100 µs for guests in Rust, of either calling convention; `empty` is the host's own share of it.
 
+#![expect(
+    missing_docs,
+    clippy::expect_used,
+    reason = "a bench fails by panicking, its functions are not an interface"
+)]
+
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,7 +50,8 @@ const EMPTY: &str = r#"(module
 /// An AdmissionRequest for a Pod, of about 4 KiB.
 fn review() -> String {
     let container = |at: usize| {
-        let environment: Vec<_> = (0..8).map(|name| json!({"name": format!("SETTING_{name}"), "value": "a value of it"})).collect();
+        let environment: Vec<_> =
+            (0..8).map(|name| json!({"name": format!("SETTING_{name}"), "value": "a value of it"})).collect();
         json!({
             "name": format!("container-{at}"), "image": format!("registry.example.com/team/service-{at}:1.2.{at}"),
             "env": environment, "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
@@ -52,7 +59,8 @@ fn review() -> String {
         })
     };
     let containers: Vec<_> = (0..4).map(container).collect();
-    let labels: serde_json::Map<_, _> = (0..8).map(|at| (format!("example.com/label-{at}"), json!("value"))).collect();
+    let labels: serde_json::Map<_, _> =
+        (0..8).map(|at| (format!("example.com/label-{at}"), json!("value"))).collect();
     let request = json!({
         "uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "operation": "CREATE", "namespace": "shop", "name": "web",
         "kind": {"group": "", "version": "v1", "kind": "Pod"},
@@ -67,8 +75,10 @@ fn review() -> String {
 }
 
 fn calls(criterion: &mut Criterion) {
-    let directory = std::env::var_os("BAILEY_WASM_DIR")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests")), PathBuf::from);
+    let directory = std::env::var_os("BAILEY_WASM_DIR").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests")),
+        PathBuf::from,
+    );
     let limits = Limits { timeout: Duration::from_secs(10), ..Limits::default() };
     let config = WasmConfig { cache_dir: None, slots: 2, limits };
     let runtime = WasmRuntime::new(config).expect("a runtime");
@@ -77,7 +87,11 @@ fn calls(criterion: &mut Criterion) {
         ("empty", WasmInterface::Kubewarden, json!({})),
         ("allowed-registries", WasmInterface::Bailey, json!({"registries": ["registry.example.com"]})),
         ("trusted-hosts", WasmInterface::Kubewarden, json!({"domains": ["example.com"]})),
-        ("cost-center", WasmInterface::Kubewarden, json!({"annotation": "example.com/cost-center", "pattern": "cc-[0-9]+"})),
+        (
+            "cost-center",
+            WasmInterface::Kubewarden,
+            json!({"annotation": "example.com/cost-center", "pattern": "cc-[0-9]+"}),
+        ),
     ];
     let mut group = criterion.benchmark_group(format!("fresh instance and call, {} bytes", request.len()));
     for (name, interface, settings) in scenarios {

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use model::{Code, Digest, LoadFault, Loaded, LookupKind, Policy, PolicyBinding, Source, Sources};
 use sha2::{Digest as _, Sha256};
 
+use crate::Limits;
 use crate::matching::Matcher;
 use crate::rego::RegoProgram;
 use crate::set::{CompiledBinding, CompiledEngine, CompiledPolicy, PolicySet, Target};
 use crate::wasm::WasmRuntime;
-use crate::Limits;
 
 /// Compiles policies and keeps the last good version of each.
 #[derive(Debug)]

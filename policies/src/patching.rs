@@ -10,8 +10,14 @@ use crate::{EvaluationError, Mutation};
 const MAX_OBJECT_BYTES: usize = 8 << 20;
 
 /// What a policy may never change: an object's identity.
-const IDENTITY: &[&str] =
-    &["/apiVersion", "/kind", "/metadata/name", "/metadata/generateName", "/metadata/namespace", "/metadata/uid"];
+const IDENTITY: &[&str] = &[
+    "/apiVersion",
+    "/kind",
+    "/metadata/name",
+    "/metadata/generateName",
+    "/metadata/namespace",
+    "/metadata/uid",
+];
 
 /// The object as the policy wants it.
 ///
@@ -88,7 +94,8 @@ mod tests {
 
     #[test]
     fn a_patch_is_applied_and_described() {
-        let changed = patched(json!([{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}])).unwrap();
+        let changed =
+            patched(json!([{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}])).unwrap();
         assert_eq!(changed.pointer("/metadata/labels/a"), Some(&json!("b")));
         let before = json!({"kind": "Pod", "metadata": {"name": "a"}});
         assert_eq!(paths(&before, &changed), ["/metadata/labels"]);
@@ -97,14 +104,18 @@ mod tests {
 
     #[test]
     fn bad_patches_have_a_code_and_say_which_operation() {
-        let doubling: Vec<Value> = std::iter::once(json!({"op": "add", "path": "/x", "value": "y".repeat(1000)}))
-            .chain((0..60).map(|number| json!({"op": "copy", "from": "", "path": format!("/c{number}")})))
-            .collect();
+        let doubling: Vec<Value> =
+            std::iter::once(json!({"op": "add", "path": "/x", "value": "y".repeat(1000)}))
+                .chain((0..60).map(|number| json!({"op": "copy", "from": "", "path": format!("/c{number}")})))
+                .collect();
         for (operations, text) in [
             (json!([{"op": "replace", "path": "/absent", "value": 1}]), "operation 0 does not apply"),
             (json!([{"op": "frob", "path": "/x"}]), "operation 0 is malformed"),
             (json!(["nonsense"]), "operation 0 is malformed"),
-            (json!([{"op": "replace", "path": "/metadata/name", "value": "b"}]), "may not change `/metadata/name`"),
+            (
+                json!([{"op": "replace", "path": "/metadata/name", "value": "b"}]),
+                "may not change `/metadata/name`",
+            ),
             (json!([{"op": "remove", "path": "/kind"}]), "may not change `/kind`"),
             (Value::Array(doubling), "beyond"),
         ] {

@@ -35,7 +35,10 @@ fn bindings_change_the_object_in_their_order() {
     );
     let mut world = World::new();
     let first = sets("sets", "first", "1");
-    world.load(&sources(vec![copies.clone(), first.clone()], vec![ordered("a", "copies", 2), ordered("b", "sets", 1)]));
+    world.load(&sources(
+        vec![copies.clone(), first.clone()],
+        vec![ordered("a", "copies", 2), ordered("b", "sets", 1)],
+    ));
     let evaluation = world.mutate(&create(pod()));
     assert_eq!(evaluation.failures, []);
     let Some(Value::Array(patch)) = evaluation.patch else { panic!("no patch") };
@@ -96,7 +99,8 @@ fn policies_that_undo_each_other_fail_by_name_and_leave_nothing() {
 
 #[test]
 fn a_policy_that_repeats_its_change_is_not_idempotent() {
-    let appends = r#"patch contains {"op": "add", "path": "/spec/containers/-", "value": {"name": "sidecar"}}"#;
+    let appends =
+        r#"patch contains {"op": "add", "path": "/spec/containers/-", "value": {"name": "sidecar"}}"#;
     let mut world = World::new();
     world.load(&sources(vec![policy("appends", appends)], vec![binding("b", "appends")]));
     let evaluation = world.mutate(&create(pod()));

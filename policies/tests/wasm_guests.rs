@@ -2,12 +2,20 @@
 //!
 //! Reads them from `BAILEY_WASM_DIR`, or from `target/guests` of the workspace.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use model::{Digest, LabelSelector, LookupKind, Observation, ObjectKey, WasmInterface};
+use model::{Digest, LabelSelector, LookupKind, ObjectKey, Observation, WasmInterface};
 use policies::wasm::{Call, WasmConfig, WasmModule, WasmRuntime};
 use policies::{EvaluationError, Limits, Lookups, Mutation};
 use serde::Deserialize;
@@ -45,7 +53,9 @@ struct Case {
     refused_settings: Option<String>,
 }
 
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Vec<Value>>>, D::Error> {
+fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<Vec<Value>>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -68,7 +78,12 @@ impl Lookups for Objects<'_> {
         _namespace: Option<&str>,
         _selector: &LabelSelector,
     ) -> Result<Vec<Arc<str>>, EvaluationError> {
-        Ok(self.0.iter().filter(|object| object["kind"] == kind.kind.as_str()).map(|object| object.to_string().into()).collect())
+        Ok(self
+            .0
+            .iter()
+            .filter(|object| object["kind"] == kind.kind.as_str())
+            .map(|object| object.to_string().into())
+            .collect())
     }
 }
 
@@ -77,7 +92,8 @@ fn root() -> PathBuf {
 }
 
 fn directory() -> PathBuf {
-    let directory = std::env::var_os("BAILEY_WASM_DIR").map_or_else(|| root().join("target/guests"), PathBuf::from);
+    let directory =
+        std::env::var_os("BAILEY_WASM_DIR").map_or_else(|| root().join("target/guests"), PathBuf::from);
     assert!(
         directory.join("guests.manifest").is_file(),
         "no guests in `{}`; build them with `cargo run --manifest-path wasm-plugins/Cargo.toml -p build-plugins -- \
@@ -87,13 +103,20 @@ fn directory() -> PathBuf {
     directory
 }
 
-fn guests() -> BTreeMap<String, WasmModule> {
+/// All guests, compiled once: the one in Go takes seconds.
+fn guests() -> &'static BTreeMap<String, WasmModule> {
+    static GUESTS: OnceLock<BTreeMap<String, WasmModule>> = OnceLock::new();
+    GUESTS.get_or_init(load)
+}
+
+fn load() -> BTreeMap<String, WasmModule> {
     let directory = directory();
     let manifest = std::fs::read(directory.join("guests.manifest")).expect("the manifest");
     let manifest: Manifest = serde_json::from_slice(&manifest).expect("the manifest");
     let known = manifest.guests.len() + manifest.skipped.len();
     assert_eq!(known, 4, "a guest is neither built nor skipped");
-    let runtime = WasmRuntime::new(WasmConfig { cache_dir: None, slots: 4, limits: limits() }).expect("a runtime");
+    let runtime =
+        WasmRuntime::new(WasmConfig { cache_dir: None, slots: 4, limits: limits() }).expect("a runtime");
     let load = |(name, entry): (String, Entry)| {
         let bytes = std::fs::read(directory.join(&entry.file)).expect("the guest");
         let digest: Digest = entry.digest.parse().expect("a digest");
@@ -155,9 +178,9 @@ fn check(module: &WasmModule, case: &Case) {
 #[test]
 fn guests_answer_as_their_cases_say() {
     for (name, module) in guests() {
-        for case in cases(&name) {
+        for case in cases(name) {
             println!("{name}: {}", case.name);
-            check(&module, &case);
+            check(module, &case);
         }
     }
 }
@@ -183,7 +206,9 @@ fn a_guest_is_asked_by_many_threads_at_once() {
                 for round in 0..50 {
                     let image = if round % 2 == 0 { "registry.example.com/a" } else { "evil.io/a" };
                     let name = format!("{thread}-{round}");
-                    let request = json!({"object": {"spec": {"containers": [{"name": name, "image": image}]}}}).to_string();
+                    let request =
+                        json!({"object": {"spec": {"containers": [{"name": name, "image": image}]}}})
+                            .to_string();
                     let call = Call {
                         request: request.as_bytes(),
                         settings,

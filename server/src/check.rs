@@ -37,5 +37,7 @@ fn check_policy(compiler: &Compiler, draft: &PolicyDraft) -> Result<Vec<String>,
 }
 
 fn missing_policy(name: &str) -> String {
-    format!("there is no policy `{name}` yet: until there is, matching requests fail by this binding's failure policy")
+    format!(
+        "there is no policy `{name}` yet: until there is, matching requests fail by this binding's failure policy"
+    )
 }

@@ -10,6 +10,7 @@ mod check;
 mod listen;
 mod load;
 mod probes;
+mod sample;
 mod serve;
 mod source;
 mod telemetry;

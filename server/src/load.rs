@@ -32,7 +32,11 @@ impl LoadMetrics {
         let metrics = Self::default();
         let registry = registry.sub_registry_with_prefix("bailey_policies");
         registry.register("loaded", "Policies read", metrics.policies.clone());
-        registry.register("faulty", "Policies whose newest version is not in force", metrics.policies_faulty.clone());
+        registry.register(
+            "faulty",
+            "Policies whose newest version is not in force",
+            metrics.policies_faulty.clone(),
+        );
         registry.register("bindings_loaded", "Bindings read", metrics.bindings.clone());
         registry.register(
             "bindings_faulty",
@@ -40,7 +44,11 @@ impl LoadMetrics {
             metrics.bindings_faulty.clone(),
         );
         registry.register("builds", "Policy sets built", metrics.builds.clone());
-        registry.register("revision", "Policy set in force on every evaluation thread", metrics.revision.clone());
+        registry.register(
+            "revision",
+            "Policy set in force on every evaluation thread",
+            metrics.revision.clone(),
+        );
         metrics
     }
 

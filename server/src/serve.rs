@@ -10,8 +10,8 @@ use audit::{AuditConfig, AuditMetrics, AuditSink, AuditTask};
 use policies::wasm::{WasmConfig, WasmRuntime};
 use policies::{Compiler, EvaluationPool, Limits, PoolConfig};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tenancy::cluster::Cluster;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -21,10 +21,10 @@ use crate::args::{EvaluationArgs, ServeArgs};
 use crate::check::config_check;
 use crate::listen;
 use crate::load::LoadMetrics;
-use crate::probes::{Probes, Readiness, Sample};
-use crate::source;
+use crate::probes::{Probes, Readiness};
 use crate::telemetry::Telemetry;
 use crate::tls::Tls;
+use crate::{sample, source};
 
 /// How long the last records may take to be written at shutdown.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -41,7 +41,8 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let (audit, audit_task) = open_audit(&args, &mut registry).await?;
     let limits = limits(&args.evaluation);
     let pool = Arc::new(start_pool(&args.evaluation)?);
-    let compiler = Arc::new(RwLock::new(Compiler::new(wasm_runtime(&args.evaluation, &pool, limits)?, limits)));
+    let compiler =
+        Arc::new(RwLock::new(Compiler::new(wasm_runtime(&args.evaluation, &pool, limits)?, limits)));
     let readiness = Arc::new(Readiness::default());
     let admission = Arc::new(Admission::new(
         Arc::clone(&pool),
@@ -53,10 +54,12 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     ));
     let mut tasks = JoinSet::new();
     let load_metrics = LoadMetrics::register(&mut registry);
-    let parts = source::Parts { compiler, pool: Arc::clone(&pool), readiness: Arc::clone(&readiness), load_metrics };
-    source::start(&args, parts, &mut registry, &mut tasks).await?;
+    let parts =
+        source::Parts { compiler, pool: Arc::clone(&pool), readiness: Arc::clone(&readiness), load_metrics };
+    let cluster = source::start(&args, parts, &mut tasks).await?;
     let stop = CancellationToken::new();
-    let servers = listen_all(&args, admission, Arc::clone(&readiness), &pool, registry, &stop).await?;
+    let servers =
+        listen_all(&args, admission, Arc::clone(&readiness), &pool, cluster, registry, &stop).await?;
     let ended = run_until_stopped(&mut tasks, servers, &args, &readiness, &stop, audit_task).await;
     tasks.shutdown().await;
     drop(telemetry);
@@ -101,12 +104,13 @@ async fn listen_all(
     admission: Arc<Admission>,
     readiness: Arc<Readiness>,
     pool: &Arc<EvaluationPool>,
+    cluster: Option<Arc<Cluster>>,
     mut registry: Registry,
     stop: &CancellationToken,
 ) -> anyhow::Result<JoinSet<()>> {
     let reloads = Counter::default();
     registry.register("bailey_tls_reloads", "TLS certificates put in force after the first", reloads.clone());
-    let sample = sample_pool(&mut registry, Arc::clone(pool));
+    let sample = sample::register(&mut registry, Arc::clone(pool), cluster);
     let tls = Tls::load(&args.tls, reloads)?;
     let webhook = bind(args.listen).await?;
     let plain = bind(args.http_listen).await?;
@@ -122,17 +126,6 @@ async fn listen_all(
 
 async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
-}
-
-fn sample_pool(registry: &mut Registry, pool: Arc<EvaluationPool>) -> Sample {
-    let (waiting, panics) = (Gauge::<i64>::default(), Gauge::<i64>::default());
-    let registry = registry.sub_registry_with_prefix("bailey_evaluation");
-    registry.register("queue_waiting", "Reviews waiting for an evaluation thread", waiting.clone());
-    registry.register("panics", "Evaluations that panicked since the start", panics.clone());
-    Box::new(move || {
-        waiting.set(i64::try_from(pool.waiting()).unwrap_or(i64::MAX));
-        panics.set(i64::try_from(pool.counts().panics.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
-    })
 }
 
 /// Waits for a signal or for a task that ends, then stops in order: unready, drained, flushed.

@@ -1,12 +1,14 @@
 //! Where policies come from: files, or the cluster.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use model::{LookupKind, Sources};
 use policies::{Compiler, EvaluationPool, LoadStatus};
-use prometheus_client::registry::Registry;
+use tenancy::cluster::{Cluster, ClusterOptions};
+use tenancy::{ReportKind, StatusReport};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -22,19 +24,18 @@ pub(crate) struct Parts {
     pub(crate) load_metrics: LoadMetrics,
 }
 
-/// Starts reading policies, compiling and publishing them.
+/// Starts reading policies, compiling and publishing them. Gives the cluster that is watched, if any.
 ///
 /// # Errors
 /// When the folder cannot be read, or there is no cluster to be found.
 pub(crate) async fn start(
     args: &ServeArgs,
     parts: Parts,
-    registry: &mut Registry,
     tasks: &mut JoinSet<anyhow::Result<()>>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<Arc<Cluster>>> {
     match &args.policies {
-        Some(folder) => start_files(folder, parts, tasks),
-        None => start_cluster(parts, registry, tasks).await,
+        Some(folder) => start_files(folder, parts, tasks).map(|()| None),
+        None => start_cluster(parts, tasks).await.map(Some),
     }
 }
 
@@ -45,13 +46,33 @@ fn start_files(folder: &Path, parts: Parts, tasks: &mut JoinSet<anyhow::Result<(
     tasks.spawn(async move {
         while fault.changed().await.is_ok() {
             if let Some(fault) = fault.borrow_and_update().as_deref() {
-                tracing::error!(fault, "the folder of policies cannot be read, the last good ones stay in force");
+                tracing::error!(
+                    fault,
+                    "the folder of policies cannot be read, the last good ones stay in force"
+                );
             }
         }
         Ok(())
     });
     tasks.spawn(async move { Err(anyhow!(files.failed().await)) });
     Ok(())
+}
+
+async fn start_cluster(
+    parts: Parts,
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+) -> anyhow::Result<Arc<Cluster>> {
+    let client = kube::Client::try_default().await.context(
+        "no cluster was found: set KUBECONFIG, run inside a cluster, or read files with --policies DIR",
+    )?;
+    let cluster = Arc::new(tenancy::cluster::start(client, &ClusterOptions::default()));
+    let pool = Arc::clone(&parts.pool);
+    cluster.subscribe(move |event| pool.observe(event));
+    let follow = InCluster { synced: cluster.synced.clone(), cluster: Arc::clone(&cluster) };
+    tasks.spawn(parts.run(follow, cluster.sources.clone()));
+    let watched = Arc::clone(&cluster);
+    tasks.spawn(async move { Err(anyhow!(watched.failed().await)) });
+    Ok(cluster)
 }
 
 impl Parts {
@@ -80,5 +101,51 @@ impl Follow for NoCluster {
 
     async fn changed(&mut self) {
         std::future::pending().await
+    }
+}
+
+/// Caches and statuses in the cluster.
+struct InCluster {
+    cluster: Arc<Cluster>,
+    synced: watch::Receiver<bool>,
+}
+
+impl Follow for InCluster {
+    fn lookups(&mut self, kinds: &[LookupKind]) {
+        self.cluster.set_kinds(&kinds.iter().cloned().collect::<BTreeSet<_>>());
+    }
+
+    fn report(&mut self, policies: &[LoadStatus], bindings: &[LoadStatus]) {
+        let policies = policies.iter().map(|status| report(ReportKind::Policy, status));
+        let bindings = bindings.iter().map(|status| report(ReportKind::Binding, status));
+        self.cluster.report(policies.chain(bindings).collect());
+    }
+
+    fn synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
+    async fn changed(&mut self) {
+        if self.synced.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+fn report(kind: ReportKind, status: &LoadStatus) -> StatusReport {
+    let message = match (&status.fault, &status.version) {
+        (None, _) => "in force on every evaluation thread".to_owned(),
+        (Some(fault), None) => fault.message.clone(),
+        (Some(fault), Some(version)) => format!("{}; version {version} stays in force", fault.message),
+    };
+    StatusReport {
+        kind,
+        name: status.name.clone(),
+        generation: status.generation,
+        ready: status.fault.is_none(),
+        code: status.fault.as_ref().map(|fault| fault.code),
+        message,
+        position: status.fault.as_ref().and_then(|fault| Some(fault.position.as_ref()?.to_string())),
+        revision: status.version.clone(),
     }
 }

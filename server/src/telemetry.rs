@@ -19,7 +19,8 @@ pub(crate) struct Telemetry {
 impl Telemetry {
     /// Starts logging at the level of `RUST_LOG`, `info` where it is not set.
     pub(crate) fn start(format: LogFormat, otlp_endpoint: Option<&str>) -> anyhow::Result<Self> {
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        let filter = EnvFilter::try_from_default_env()
+            .unwrap_or_else(|_| EnvFilter::new("info,kube_client=off,kube_runtime=off"));
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
         let lines = match format {
             LogFormat::Text => lines.boxed(),
@@ -31,7 +32,7 @@ impl Telemetry {
             .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("bailey")));
         tracing_subscriber::registry()
             .with(lines.with_filter(filter))
-            .with(spans.with_filter(EnvFilter::new("info")))
+            .with(spans.with_filter(EnvFilter::new("info,kube_client=off,kube_runtime=off")))
             .try_init()
             .context("logging is already set up")?;
         Ok(Self { traces })

@@ -150,7 +150,11 @@ fn has_name(certificate: &CertificateDer<'_>, name: &str) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
     let common = certificate.subject().iter_common_name().any(|found| found.as_str() == Ok(name));
     let alternative = certificate.subject_alternative_name().ok().flatten().is_some_and(|names| {
-        names.value.general_names.iter().any(|found| matches!(found, GeneralName::DNSName(dns) if *dns == name))
+        names
+            .value
+            .general_names
+            .iter()
+            .any(|found| matches!(found, GeneralName::DNSName(dns) if *dns == name))
     });
     common || alternative
 }

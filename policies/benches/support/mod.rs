@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use model::{
-    Enforcement, FailurePolicy, Loaded, MatchRules, Policy, PolicyBinding, PolicyLimits, RegoModule, RegoVersion,
-    ResourceRule, Source, Sources,
+    Enforcement, FailurePolicy, Loaded, MatchRules, Policy, PolicyBinding, PolicyLimits, RegoModule,
+    RegoVersion, ResourceRule, Source, Sources,
 };
 use serde_json::{Value, json};
 
@@ -23,7 +23,9 @@ const LIBRARY: &[(&str, &str)] = &[
 
 fn parameters(policy: &str, number: usize) -> Value {
     match policy {
-        "required-labels" => json!({"labels": ["app", "owner", format!("l{}", number % 3)], "patterns": {"owner": "^[a-z-]+$"}}),
+        "required-labels" => {
+            json!({"labels": ["app", "owner", format!("l{}", number % 3)], "patterns": {"owner": "^[a-z-]+$"}})
+        }
         "allowed-registries" => json!({"registries": ["registry.example/", "mirror.example/"]}),
         "container-limits" => json!({"memory": "4Gi"}),
         "volumes" => json!({"allowed": ["configMap", "secret", "emptyDir", "projected"]}),
@@ -115,8 +117,9 @@ pub fn review(containers: usize) -> Bytes {
             "imagePullPolicy": "IfNotPresent",
         })
     };
-    let fields: serde_json::Map<String, Value> =
-        (0..40).map(|number| (format!("f:field-{number}"), json!({".": {}, "f:value": {}, "f:name": {}}))).collect();
+    let fields: serde_json::Map<String, Value> = (0..40)
+        .map(|number| (format!("f:field-{number}"), json!({".": {}, "f:value": {}, "f:name": {}})))
+        .collect();
     let object = json!({
         "apiVersion": "v1",
         "kind": "Pod",

@@ -78,7 +78,9 @@ impl Engines {
             let instance = match self.instances.remove(name) {
                 Some(instance) if instance.version == policy.version => Some(instance),
                 // What cannot be made now is tried again, and reported, at the first request.
-                _ => program.instantiate().ok().map(|rego| Instance { version: policy.version.clone(), rego }),
+                _ => {
+                    program.instantiate().ok().map(|rego| Instance { version: policy.version.clone(), rego })
+                }
             };
             kept.extend(instance.map(|instance| (name.clone(), instance)));
         }
@@ -129,7 +131,8 @@ impl Engines {
         objects: &Objects,
         budget: Duration,
     ) -> Result<Answer, EvaluationError> {
-        let parameters = self.parameters.get(&compiled.binding.name).cloned().unwrap_or_else(Value::new_object);
+        let parameters =
+            self.parameters.get(&compiled.binding.name).cloned().unwrap_or_else(Value::new_object);
         let input = input::envelope(subject.rego()?, &parameters);
         let data = if policy.policy.lookups.is_empty() { Value::new_object() } else { objects.data() };
         let instance = self.instance(policy)?;

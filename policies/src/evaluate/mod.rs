@@ -163,7 +163,10 @@ impl Evaluator {
             self.objects.namespace_labels(&request.namespace).ok_or_else(|| {
                 EvaluationError::new(
                     Code::MatchError,
-                    format!("namespace `{}` is not in the cache, so its labels are not known", request.namespace),
+                    format!(
+                        "namespace `{}` is not in the cache, so its labels are not known",
+                        request.namespace
+                    ),
                 )
             })
         })

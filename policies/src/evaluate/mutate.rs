@@ -59,7 +59,8 @@ impl Evaluator {
         if !places.is_empty() {
             match read(request, text) {
                 Ok((envelope, object)) => {
-                    evaluation.patch = self.settle(&set, &places, envelope, object, deadline, &mut evaluation);
+                    evaluation.patch =
+                        self.settle(&set, &places, envelope, object, deadline, &mut evaluation);
                 }
                 Err(error) => {
                     for compiled in places.iter().filter_map(|place| set.bindings.get(*place)) {
@@ -184,8 +185,9 @@ impl Mutation {
     /// The request with the object as it is now.
     fn request_text(&mut self) -> Result<Vec<u8>, EvaluationError> {
         self.envelope.insert("object".to_owned(), self.object.clone());
-        serde_json::to_vec(&self.envelope)
-            .map_err(|error| EvaluationError::new(Code::Internal, format!("the review cannot be written: {error}")))
+        serde_json::to_vec(&self.envelope).map_err(|error| {
+            EvaluationError::new(Code::Internal, format!("the review cannot be written: {error}"))
+        })
     }
 }
 

@@ -115,7 +115,10 @@ impl Lookups for Objects {
         let mut selected = Vec::new();
         for ((_, name), json) in in_namespace {
             let meta: ObjectMeta = Request::metadata(json.as_bytes()).map_err(|error| {
-                EvaluationError::new(Code::LookupUnavailable, format!("cached object `{name}` is unreadable: {error}"))
+                EvaluationError::new(
+                    Code::LookupUnavailable,
+                    format!("cached object `{name}` is unreadable: {error}"),
+                )
             })?;
             if selector.matches(&meta.labels) {
                 selected.push(Arc::clone(json));

@@ -143,7 +143,7 @@ fn start_thread(number: usize, jobs: Receiver<Job>, counts: Arc<PoolCounts>) -> 
     let seen = Arc::clone(&adopted);
     let handle = std::thread::Builder::new()
         .name(format!("evaluate-{number}"))
-        .stack_size(8 << 20)
+        .stack_size(crate::rego::STACK_BYTES)
         .spawn(move || run(Evaluator::new(received_events), &jobs, &received_sets, &seen, &counts))?;
     Ok(Thread { events, sets, adopted, handle: Some(handle) })
 }

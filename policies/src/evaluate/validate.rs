@@ -50,13 +50,13 @@ impl Evaluator {
             }
         };
         let start = Instant::now();
-        let answer =
-            self.engines.ask(Question::Validate, compiled, policy, subject, &self.objects, deadline);
+        let answer = self.engines.ask(Question::Validate, compiled, policy, subject, &self.objects, deadline);
         let micros = micros_since(start);
         match answer {
             Ok(answer) => {
                 let catalogue = &policy.policy.messages;
-                let found = answer.observations.iter().map(|observation| finding(compiled, observation, catalogue));
+                let found =
+                    answer.observations.iter().map(|observation| finding(compiled, observation, catalogue));
                 evaluation.findings.extend(found);
                 evaluation.policies.push(policy_use(compiled, Some(policy), micros));
             }

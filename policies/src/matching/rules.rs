@@ -132,7 +132,8 @@ impl Matcher {
     }
 
     fn matches_namespace_name(&self, name: &str) -> bool {
-        (self.namespaces.is_empty() || self.namespaces.matches(name)) && !self.excluded_namespaces.matches(name)
+        (self.namespaces.is_empty() || self.namespaces.matches(name))
+            && !self.excluded_namespaces.matches(name)
     }
 
     /// The namespace rules for a request on a Namespace itself.

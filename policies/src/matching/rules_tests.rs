@@ -7,7 +7,11 @@ fn request(kind: &str, resource: &str) -> Request {
     Request {
         uid: "u".into(),
         kind: GroupVersionKind { group: String::new(), version: "v1".into(), kind: kind.into() },
-        resource: GroupVersionResource { group: String::new(), version: "v1".into(), resource: resource.into() },
+        resource: GroupVersionResource {
+            group: String::new(),
+            version: "v1".into(),
+            resource: resource.into(),
+        },
         sub_resource: String::new(),
         name: "web-1".into(),
         namespace: "team-a".into(),
@@ -191,7 +195,8 @@ fn unreadable_metadata_is_an_error_not_a_mismatch() {
     rules.object_selector.match_labels.insert("tier".into(), "gold".into());
     let mut pod = request("Pod", "pods");
     pod.object = Some(Bytes::from_static(br#"{"metadata":{"labels":["tier"]}}"#));
-    let error = Matcher::new(&rules).unwrap().matches_object(&pod, &mut RequestLabels::default()).unwrap_err();
+    let error =
+        Matcher::new(&rules).unwrap().matches_object(&pod, &mut RequestLabels::default()).unwrap_err();
     assert_eq!(error.code, Code::MatchError);
 }
 

@@ -30,6 +30,12 @@ mod wapc;
 #[cfg(test)]
 mod tests;
 
+/// Reads any bytes as a guest's answers: the entry of the fuzz target.
+#[cfg(fuzzing)]
+pub fn fuzz_answer(response: &[u8]) {
+    wapc::fuzz_answer(response);
+}
+
 pub use metadata::ModuleMetadata;
 pub use module::{Call, WasmModule};
 pub use runtime::{WasmConfig, WasmRuntime};

@@ -55,7 +55,11 @@ pub fn sources(policies: Vec<Policy>, bindings: Vec<PolicyBinding>) -> Sources {
     Sources {
         policies: policies
             .into_iter()
-            .map(|policy| Loaded { name: policy.name.clone(), generation: policy.generation, value: Ok(policy) })
+            .map(|policy| Loaded {
+                name: policy.name.clone(),
+                generation: policy.generation,
+                value: Ok(policy),
+            })
             .collect(),
         bindings: bindings
             .into_iter()

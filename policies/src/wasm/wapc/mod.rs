@@ -17,6 +17,14 @@ use super::cache::ModuleCache;
 use super::{Call, fault};
 use crate::{Answer, EvaluationError};
 
+/// Reads any bytes as a guest's answers: the entry of the fuzz target.
+#[cfg(fuzzing)]
+pub(in crate::wasm) fn fuzz_answer(response: &[u8]) {
+    let _ = response::answer(response, 100, true);
+    let _ = response::settings_verdict(response);
+    let _ = response::answer(response, 1, false);
+}
+
 /// Functions that set a guest up, in this order, where it has them: of WASI reactors, of WASI commands
 /// (TinyGo), of waPC.
 const INITIALISERS: [&str; 3] = ["_initialize", "_start", "wapc_init"];
@@ -62,13 +70,17 @@ impl Loader {
         };
         check_exports(&module)?;
         self.0.instantiate_pre(&module).map(Module).map_err(|error| {
-            invalid("imports what neither `wapc` nor the served part of `wasi_snapshot_preview1` offers", error)
+            invalid(
+                "imports what neither `wapc` nor the served part of `wasi_snapshot_preview1` offers",
+                error,
+            )
         })
     }
 }
 
 fn check_exports(module: &CoreModule) -> Result<(), LoadFault> {
-    let missing = |what: &str| Err(LoadFault::new(Code::PolicyInvalid, format!("the module does not export {what}")));
+    let missing =
+        |what: &str| Err(LoadFault::new(Code::PolicyInvalid, format!("the module does not export {what}")));
     match module.get_export("memory") {
         Some(ExternType::Memory(_)) => {}
         _ => return missing("a memory named `memory`"),
@@ -81,7 +93,8 @@ fn check_exports(module: &CoreModule) -> Result<(), LoadFault> {
     }
     for name in INITIALISERS {
         match module.get_export(name) {
-            Some(ExternType::Func(function)) if function.params().len() == 0 && function.results().len() == 0 => {}
+            Some(ExternType::Func(function))
+                if function.params().len() == 0 && function.results().len() == 0 => {}
             None => {}
             Some(_) => return missing(&format!("`{name}` as a function without parameters and results")),
         }
@@ -90,12 +103,20 @@ fn check_exports(module: &CoreModule) -> Result<(), LoadFault> {
 }
 
 impl Module {
-    pub(in crate::wasm) fn validate(&self, engine: &Engine, call: &Call<'_>) -> Result<Answer, EvaluationError> {
+    pub(in crate::wasm) fn validate(
+        &self,
+        engine: &Engine,
+        call: &Call<'_>,
+    ) -> Result<Answer, EvaluationError> {
         let response = self.ask(engine, call, "validate", payload(call))?;
         response::answer(&response, call.limits.findings, false)
     }
 
-    pub(in crate::wasm) fn mutate(&self, engine: &Engine, call: &Call<'_>) -> Result<Answer, EvaluationError> {
+    pub(in crate::wasm) fn mutate(
+        &self,
+        engine: &Engine,
+        call: &Call<'_>,
+    ) -> Result<Answer, EvaluationError> {
         let response = self.ask(engine, call, "validate", payload(call))?;
         response::answer(&response, call.limits.findings, true)
     }
@@ -163,7 +184,8 @@ impl Module {
 /// `{"request": …, "settings": …}`.
 fn payload(call: &Call<'_>) -> Vec<u8> {
     let settings = call.settings_json();
-    let mut payload = Vec::with_capacity(call.request.len().saturating_add(settings.len()).saturating_add(32));
+    let mut payload =
+        Vec::with_capacity(call.request.len().saturating_add(settings.len()).saturating_add(32));
     payload.extend_from_slice(b"{\"request\":");
     payload.extend_from_slice(call.request);
     payload.extend_from_slice(b",\"settings\":");

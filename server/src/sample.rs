@@ -1,0 +1,78 @@
+//! Gauges that are read when metrics are asked for: the evaluation queue and the watches.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use policies::EvaluationPool;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tenancy::cluster::{Cluster, WatchState};
+
+use crate::probes::Sample;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: String,
+}
+
+#[derive(Debug, Clone, Default)]
+struct WatchGauges {
+    synced: Family<KindLabels, Gauge>,
+    objects: Family<KindLabels, Gauge>,
+    last_event: Family<KindLabels, Gauge>,
+}
+
+/// Registers the gauges; the answer reads them all.
+pub(crate) fn register(
+    registry: &mut Registry,
+    pool: Arc<EvaluationPool>,
+    cluster: Option<Arc<Cluster>>,
+) -> Sample {
+    let (waiting, panics) = (Gauge::<i64>::default(), Gauge::<i64>::default());
+    let evaluation = registry.sub_registry_with_prefix("bailey_evaluation");
+    evaluation.register("queue_waiting", "Reviews waiting for an evaluation thread", waiting.clone());
+    evaluation.register("panics", "Evaluations that panicked since the start", panics.clone());
+    let gauges = WatchGauges::default();
+    let watches = registry.sub_registry_with_prefix("bailey_watch");
+    watches.register("synced", "Whether a watched kind is listed", gauges.synced.clone());
+    watches.register("objects", "Objects of a watched kind", gauges.objects.clone());
+    watches.register(
+        "last_event_timestamp_seconds",
+        "When a watched kind last changed",
+        gauges.last_event.clone(),
+    );
+    Box::new(move || {
+        waiting.set(i64::try_from(pool.waiting()).unwrap_or(i64::MAX));
+        panics.set(i64::try_from(pool.counts().panics.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+        if let Some(cluster) = &cluster {
+            gauges.read(cluster);
+        }
+    })
+}
+
+impl WatchGauges {
+    fn read(&self, cluster: &Cluster) {
+        // Kinds that are no longer watched must not show their last values for ever.
+        self.synced.clear();
+        self.objects.clear();
+        self.last_event.clear();
+        let state = cluster.state();
+        self.set("bailey.dev/v1alpha1 Policy".to_owned(), &state.policies);
+        self.set("bailey.dev/v1alpha1 PolicyBinding".to_owned(), &state.bindings);
+        for (kind, watch) in &state.kinds {
+            self.set(format!("{} {}", kind.api_version(), kind.kind), watch);
+        }
+    }
+
+    fn set(&self, kind: String, watch: &WatchState) {
+        let labels = KindLabels { kind };
+        self.synced.get_or_create(&labels).set(i64::from(watch.synced));
+        self.objects.get_or_create(&labels).set(i64::try_from(watch.objects).unwrap_or(i64::MAX));
+        let seconds = watch.last_event.and_then(|time: SystemTime| time.duration_since(UNIX_EPOCH).ok());
+        let seconds = seconds.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+        self.last_event.get_or_create(&labels).set(seconds);
+    }
+}
