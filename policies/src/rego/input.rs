@@ -11,8 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use model::{Code, MAX_DEPTH};
-use regorus::value::Object;
-use regorus::{Rc, Value};
+use regorus::Value;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::builtins::forget;
@@ -33,9 +32,12 @@ pub fn decode(text: &[u8]) -> Result<Value, EvaluationError> {
     forget();
     let too_deep = Cell::new(false);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let decoded = NAME_TABLE.with(|names| match names.try_borrow_mut() {
-        Ok(mut names) => {
-            Seed { depth: 0, too_deep: &too_deep, names: &mut names }.deserialize(&mut deserializer)
+    let decoded = SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+        Ok(mut scratch) => {
+            // An error leaves what it had read.
+            scratch.fields.clear();
+            scratch.items.clear();
+            Seed { depth: 0, too_deep: &too_deep, scratch: &mut scratch }.deserialize(&mut deserializer)
         }
         Err(error) => Err(serde_json::Error::custom(error)),
     });
@@ -84,7 +86,20 @@ pub fn envelope(review: &Value, parameters: &Value) -> Value {
 // Names of fields ---------------------------------------------------------------------------------------
 
 thread_local! {
-    static NAME_TABLE: RefCell<Names> = RefCell::new(Names { slots: vec![None; NAMES] });
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        names: Names { slots: vec![None; NAMES] },
+        fields: Vec::new(),
+        items: Vec::new(),
+    });
+}
+
+/// What a thread keeps for decoding, so that a collection is allocated once, when its size is known.
+struct Scratch {
+    names: Names,
+    /// The fields of the objects that are being read, the innermost last.
+    fields: Vec<(Value, Value)>,
+    /// The elements of the arrays that are being read, the innermost last.
+    items: Vec<Value>,
 }
 
 /// Field names that were seen, each in the one slot that its hash gives: a lookup has a fixed cost, and
@@ -128,7 +143,7 @@ fn hash(name: &[u8]) -> u64 {
 struct Seed<'a> {
     depth: usize,
     too_deep: &'a Cell<bool>,
-    names: &'a mut Names,
+    scratch: &'a mut Scratch,
 }
 
 impl Seed<'_> {
@@ -183,26 +198,28 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut access: A) -> Result<Value, A::Error> {
         let depth = self.deeper()?;
-        let mut items = Vec::new();
+        let start = self.scratch.items.len();
         while let Some(item) =
-            access.next_element_seed(Seed { depth, too_deep: self.too_deep, names: &mut *self.names })?
+            access.next_element_seed(Seed { depth, too_deep: self.too_deep, scratch: &mut *self.scratch })?
         {
-            items.push(item);
+            self.scratch.items.push(item);
         }
-        Ok(Value::from(items))
+        Ok(Value::from(self.scratch.items.split_off(start)))
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut access: A) -> Result<Value, A::Error> {
         let depth = self.deeper()?;
-        let mut fields = BTreeMap::new();
-        while let Some(name) = access.next_key_seed(NameSeed { names: &mut *self.names })? {
-            let value =
-                access.next_value_seed(Seed { depth, too_deep: self.too_deep, names: &mut *self.names })?;
-            // Of a name that occurs twice the last one counts, as everywhere in Kubernetes.
-            fields.insert(Value::String(name), value);
+        let start = self.scratch.fields.len();
+        while let Some(name) = access.next_key_seed(NameSeed { names: &mut self.scratch.names })? {
+            let value = access.next_value_seed(Seed {
+                depth,
+                too_deep: self.too_deep,
+                scratch: &mut *self.scratch,
+            })?;
+            self.scratch.fields.push((Value::String(name), value));
         }
-        // As it is: `Value::from` would copy the map into another form.
-        Ok(Value::Object(Rc::new(Object::from(fields))))
+        // Of a name that occurs twice the last one counts, as everywhere in Kubernetes.
+        Ok(Value::from(self.scratch.fields.drain(start..).collect::<BTreeMap<_, _>>()))
     }
 }
 
