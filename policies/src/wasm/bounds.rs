@@ -85,7 +85,12 @@ impl Bounds {
 }
 
 impl ResourceLimiter for Bounds {
-    fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let total = self.memory.saturating_add(desired.saturating_sub(current));
         let fits = total <= self.memory_limit;
         if fits {
@@ -96,7 +101,12 @@ impl ResourceLimiter for Bounds {
         Ok(fits)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let total = self.tables.saturating_add(desired.saturating_sub(current));
         let fits = total <= TABLE_ELEMENTS;
         if fits {

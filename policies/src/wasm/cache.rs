@@ -52,7 +52,10 @@ impl ModuleCache {
         let owner = exclusive(&probe)?.metadata()?.uid();
         fs::remove_file(&probe)?;
         if found.uid() != owner {
-            return Err(io::Error::other(format!("the directory belongs to user {}, not to {owner}", found.uid())));
+            return Err(io::Error::other(format!(
+                "the directory belongs to user {}, not to {owner}",
+                found.uid()
+            )));
         }
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
@@ -111,7 +114,8 @@ impl ModuleCache {
     fn write(&self, digest: &Digest, content: &[u8]) -> io::Result<()> {
         self.prune()?;
         let path = self.path(digest);
-        let partial = path.with_extension(format!("{}-{:?}", std::process::id(), std::thread::current().id()));
+        let partial =
+            path.with_extension(format!("{}-{:?}", std::process::id(), std::thread::current().id()));
         // Left by a crash of a process with our id.
         match fs::remove_file(&partial) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -128,7 +132,8 @@ impl ModuleCache {
         let mut entries = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
-            let modified = entry.metadata().and_then(|found| found.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+            let modified =
+                entry.metadata().and_then(|found| found.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
             entries.push((modified, entry.path()));
         }
         entries.sort();

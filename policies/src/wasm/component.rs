@@ -50,7 +50,10 @@ impl Loader {
         digest: &Digest,
     ) -> Result<Module, LoadFault> {
         let invalid = |what: &str, error: wasmtime::Error| {
-            LoadFault::new(Code::PolicyInvalid, format!("the component {what}: {}", fault::error_text(&error)))
+            LoadFault::new(
+                Code::PolicyInvalid,
+                format!("the component {what}: {}", fault::error_text(&error)),
+            )
         };
         let component = match cache.and_then(|cache| cache.component(engine, digest)) {
             Some(component) => component,
@@ -65,16 +68,17 @@ impl Loader {
         };
         let linked = self.0.instantiate_pre(&component);
         let linked = linked.map_err(|error| invalid("does not fit the host's imports", error))?;
-        PolicyPre::new(linked).map(Module).map_err(|error| invalid("does not fit world `bailey:policy/policy`", error))
+        PolicyPre::new(linked)
+            .map(Module)
+            .map_err(|error| invalid("does not fit world `bailey:policy/policy`", error))
     }
 }
 
 impl Module {
     pub(super) fn validate(&self, engine: &Engine, call: &Call<'_>) -> Result<Answer, EvaluationError> {
         let request = text(call)?;
-        let findings = self.run(engine, call, |policy, store| {
-            policy.call_validate(store, request, call.settings_json())
-        })?;
+        let findings = self
+            .run(engine, call, |policy, store| policy.call_validate(store, request, call.settings_json()))?;
         if findings.len() > call.limits.findings {
             return Err(too_many(findings.len(), call.limits.findings));
         }
@@ -84,10 +88,10 @@ impl Module {
 
     pub(super) fn mutate(&self, engine: &Engine, call: &Call<'_>) -> Result<Answer, EvaluationError> {
         let request = text(call)?;
-        let mutation = self.run(engine, call, |policy, store| {
-            policy.call_mutate(store, request, call.settings_json())
-        })?;
-        let mutation = mutation.map(|mutation| decode_mutation(mutation, call.limits.findings)).transpose()?;
+        let mutation =
+            self.run(engine, call, |policy, store| policy.call_mutate(store, request, call.settings_json()))?;
+        let mutation =
+            mutation.map(|mutation| decode_mutation(mutation, call.limits.findings)).transpose()?;
         Ok(Answer { observations: Vec::new(), mutation })
     }
 
@@ -126,15 +130,17 @@ impl Module {
 }
 
 fn text<'a>(call: &Call<'a>) -> Result<&'a str, EvaluationError> {
-    std::str::from_utf8(call.request)
-        .map_err(|error| EvaluationError::new(Code::ReviewMalformed, format!("the request is not UTF-8: {error}")))
+    std::str::from_utf8(call.request).map_err(|error| {
+        EvaluationError::new(Code::ReviewMalformed, format!("the request is not UTF-8: {error}"))
+    })
 }
 
 fn observation(finding: Finding) -> Result<Observation, EvaluationError> {
     let details = match finding.details.trim() {
         "" => Map::new(),
-        text => serde_json::from_str(text)
-            .map_err(|error| fault::invalid(format_args!("a finding's `details` are not a JSON object: {error}")))?,
+        text => serde_json::from_str(text).map_err(|error| {
+            fault::invalid(format_args!("a finding's `details` are not a JSON object: {error}"))
+        })?,
     };
     let Finding { message, code, path, warn_only, .. } = finding;
     Ok(Observation { code, message, path, details, warn_only })
@@ -144,11 +150,17 @@ fn decode_mutation(mutation: GuestMutation, most: usize) -> Result<Mutation, Eva
     match mutation {
         GuestMutation::Object(text) => serde_json::from_str::<Map<String, Value>>(&text)
             .map(|object| Mutation::Object(Value::Object(object)))
-            .map_err(|error| fault::invalid(format_args!("the changed object is not a JSON object: {error}"))),
+            .map_err(|error| {
+                fault::invalid(format_args!("the changed object is not a JSON object: {error}"))
+            }),
         GuestMutation::Patch(text) => {
             let operations: Vec<Value> = serde_json::from_str(&text)
                 .map_err(|error| fault::invalid(format_args!("the patch is not a JSON array: {error}")))?;
-            if operations.len() > most { Err(too_many(operations.len(), most)) } else { Ok(Mutation::Patch(operations)) }
+            if operations.len() > most {
+                Err(too_many(operations.len(), most))
+            } else {
+                Ok(Mutation::Patch(operations))
+            }
         }
     }
 }

@@ -46,6 +46,8 @@ fn base(limits: &Limits) -> Config {
         .memory_reservation(RESERVATION)
         .cranelift_opt_level(OptLevel::Speed)
         .concurrency_support(false)
+        // Only for backtraces, which nobody sees.
+        .generate_address_map(false)
         .wasm_memory64(false)
         .wasm_multi_memory(false)
         // The same answer on every machine.

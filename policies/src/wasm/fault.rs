@@ -18,16 +18,17 @@ pub(super) fn evaluation_error(error: &Error, bounds: &Bounds) -> EvaluationErro
         return own.clone();
     }
     if trap == Some(&Trap::StackOverflow) {
-        return EvaluationError::new(Code::PolicyMemory, "the policy's stack overflowed, it recurses too deeply");
-    }
-    if bounds.refused {
-        let mib = bounds.memory_limit() >> 20;
-        let message = format!("the policy needs more than its limit of {mib} MiB of memory, or more tables, and failed");
-        return EvaluationError::new(Code::PolicyMemory, message);
+        return EvaluationError::new(
+            Code::PolicyMemory,
+            "the policy's stack overflowed, it recurses too deeply",
+        );
     }
     let text = error_text(error);
     if text.contains("fuel allocated for hostcalls") {
         return too_large(bounds);
+    }
+    if bounds.refused {
+        return out_of_memory(bounds);
     }
     match trap {
         Some(
@@ -37,7 +38,11 @@ pub(super) fn evaluation_error(error: &Error, bounds: &Bounds) -> EvaluationErro
             | Trap::InvalidDiscriminant
             | Trap::UnalignedPointer,
         )
-        | None => after_host_fault(Code::PolicyOutputInvalid, format!("the policy broke its interface: {text}"), bounds),
+        | None => after_host_fault(
+            Code::PolicyOutputInvalid,
+            format!("the policy broke its interface: {text}"),
+            bounds,
+        ),
         Some(trap) => {
             let text = trap.to_string();
             let cause = text.strip_prefix("wasm trap: ").unwrap_or(&text);
@@ -50,6 +55,17 @@ pub(super) fn evaluation_error(error: &Error, bounds: &Bounds) -> EvaluationErro
 pub(super) fn late(bounds: &Bounds) -> EvaluationError {
     let message = format!("the policy ran longer than its {} ms", bounds.budget.as_millis());
     EvaluationError::new(Code::PolicyTimeout, message)
+}
+
+/// The policy was refused memory or tables, and failed.
+fn out_of_memory(bounds: &Bounds) -> EvaluationError {
+    let limit = match bounds.memory_limit() {
+        bytes if bytes < 1 << 20 => format!("{} KiB", bytes >> 10),
+        bytes => format!("{} MiB", bytes >> 20),
+    };
+    let message =
+        format!("the policy needs more than its limit of {limit} of memory, or more tables, and failed");
+    EvaluationError::new(Code::PolicyMemory, message)
 }
 
 /// The policy handed over more than it may.
@@ -65,13 +81,19 @@ pub(super) fn invalid(what: impl std::fmt::Display) -> EvaluationError {
 
 /// The policy said itself that it failed.
 pub(super) fn guest_error(text: &str, bounds: &Bounds) -> EvaluationError {
+    if bounds.refused {
+        return out_of_memory(bounds);
+    }
     after_host_fault(Code::PolicyError, format!("the policy failed: {}", one_line(text)), bounds)
 }
 
 /// A failure, explained by the host call that could not be served before, where there was one.
 fn after_host_fault(code: Code, message: String, bounds: &Bounds) -> EvaluationError {
     match &bounds.host_fault {
-        Some(fault) => EvaluationError::new(fault.code, format!("{message}, after a host call failed: {}", fault.message)),
+        Some(fault) => EvaluationError::new(
+            fault.code,
+            format!("{message}, after a host call failed: {}", fault.message),
+        ),
         None => EvaluationError::new(code, message),
     }
 }

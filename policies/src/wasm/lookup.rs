@@ -29,7 +29,10 @@ pub(super) fn list(
     scope::with_call(|call| {
         check_declared(call, kind)?;
         let selector = selector::parse(labels).map_err(|message| {
-            EvaluationError::new(Code::PolicyError, format!("the label selector `{}` {message}", fault::one_line(labels)))
+            EvaluationError::new(
+                Code::PolicyError,
+                format!("the label selector `{}` {message}", fault::one_line(labels)),
+            )
         })?;
         let objects = call.lookups.list(kind, namespace, &selector)?;
         check_size(call, &objects)?;
@@ -55,7 +58,8 @@ fn check_size(call: &Call<'_>, objects: &[Arc<str>]) -> Result<(), EvaluationErr
         return Ok(());
     }
     let limit = call.limits.memory_bytes;
-    let message = format!("the objects looked up have {total} bytes, more than the {limit} of the policy's memory");
+    let message =
+        format!("the objects looked up have {total} bytes, more than the {limit} of the policy's memory");
     Err(EvaluationError::new(Code::PolicyMemory, message))
 }
 
@@ -63,7 +67,9 @@ fn check_size(call: &Call<'_>, objects: &[Arc<str>]) -> Result<(), EvaluationErr
 pub(super) fn log(level: &str, message: &str) {
     let message = fault::one_line(message);
     match level {
-        "error" | "critical" => tracing::error!(target: "bailey::guest", guest_message = %message, "policy log"),
+        "error" | "critical" => {
+            tracing::error!(target: "bailey::guest", guest_message = %message, "policy log")
+        }
         "warn" | "warning" => tracing::warn!(target: "bailey::guest", guest_message = %message, "policy log"),
         "info" => tracing::info!(target: "bailey::guest", guest_message = %message, "policy log"),
         _ => tracing::debug!(target: "bailey::guest", guest_message = %message, "policy log"),

@@ -44,8 +44,13 @@ impl ModuleMetadata {
         self.context_aware_resources
             .iter()
             .map(|resource| {
-                let (group, version) = resource.api_version.split_once('/').unwrap_or(("", &resource.api_version));
-                LookupKind { group: group.to_owned(), version: version.to_owned(), kind: resource.kind.clone() }
+                let (group, version) =
+                    resource.api_version.split_once('/').unwrap_or(("", &resource.api_version));
+                LookupKind {
+                    group: group.to_owned(),
+                    version: version.to_owned(),
+                    kind: resource.kind.clone(),
+                }
             })
             .collect()
     }
@@ -53,7 +58,8 @@ impl ModuleMetadata {
     /// Refuses modules that say they need another host than ours.
     pub(super) fn check_kubewarden(&self) -> Result<(), LoadFault> {
         let refuse = |message: String| Err(LoadFault::new(Code::PolicyInvalid, message));
-        match (self.execution_mode.as_deref(), self.protocol_version.as_deref(), self.policy_type.as_deref()) {
+        match (self.execution_mode.as_deref(), self.protocol_version.as_deref(), self.policy_type.as_deref())
+        {
             (Some(mode), _, _) if mode != WAPC_MODE => {
                 refuse(format!("the module's execution mode is `{mode}`, only `{WAPC_MODE}` is served"))
             }
@@ -71,7 +77,9 @@ impl ModuleMetadata {
 /// Reads a module's custom section; a module without one has empty metadata.
 pub(super) fn read(bytes: &[u8]) -> Result<ModuleMetadata, LoadFault> {
     let found = Parser::new(0).parse_all(bytes).try_for_each(|payload| match payload {
-        Ok(Payload::CustomSection(section)) if section.name() == SECTION => ControlFlow::Break(Ok(section.data())),
+        Ok(Payload::CustomSection(section)) if section.name() == SECTION => {
+            ControlFlow::Break(Ok(section.data()))
+        }
         Ok(_) => ControlFlow::Continue(()),
         Err(error) => ControlFlow::Break(Err(LoadFault::new(
             Code::PolicyInvalid,
@@ -82,7 +90,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<ModuleMetadata, LoadFault> {
         ControlFlow::Continue(()) => Ok(ModuleMetadata::default()),
         ControlFlow::Break(Err(fault)) => Err(fault),
         ControlFlow::Break(Ok(json)) => serde_json::from_slice(json).map_err(|error| {
-            LoadFault::new(Code::PolicyInvalid, format!("the module's `{SECTION}` section is not valid: {error}"))
+            LoadFault::new(
+                Code::PolicyInvalid,
+                format!("the module's `{SECTION}` section is not valid: {error}"),
+            )
         }),
     }
 }

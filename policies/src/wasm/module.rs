@@ -106,7 +106,11 @@ impl WasmModule {
     ///
     /// # Errors
     /// As [`WasmModule::validate`].
-    pub fn validate_settings(&self, settings: &str, limits: &Limits) -> Result<Result<(), String>, EvaluationError> {
+    pub fn validate_settings(
+        &self,
+        settings: &str,
+        limits: &Limits,
+    ) -> Result<Result<(), String>, EvaluationError> {
         let call = Call { settings, ..idle_call(limits, limits.timeout) };
         self.ask(&call, |inner| match &inner.kind {
             Kind::Component(module) => module.validate_settings(&inner.runtime.0.engine, &call),

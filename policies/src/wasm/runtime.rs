@@ -83,7 +83,9 @@ impl WasmRuntime {
         let metadata = metadata::read(bytes)?;
         let cache = self.0.cache.as_ref();
         let kind = match interface {
-            WasmInterface::Bailey => Kind::Component(self.0.components.load(&self.0.engine, cache, bytes, digest)?),
+            WasmInterface::Bailey => {
+                Kind::Component(self.0.components.load(&self.0.engine, cache, bytes, digest)?)
+            }
             WasmInterface::Kubewarden => {
                 metadata.check_kubewarden()?;
                 Kind::Wapc(self.0.wapc.load(&self.0.engine, cache, bytes, digest)?)
@@ -103,7 +105,11 @@ fn check_bytes(
 ) -> Result<(), LoadFault> {
     let invalid = |message: String| Err(LoadFault::new(Code::PolicyInvalid, message));
     if bytes.len() > limits.module_bytes {
-        return invalid(format!("the module has {} bytes, the limit is {}", bytes.len(), limits.module_bytes));
+        return invalid(format!(
+            "the module has {} bytes, the limit is {}",
+            bytes.len(),
+            limits.module_bytes
+        ));
     }
     let found = Digest::new(Sha256::digest(bytes).into());
     if found != *digest {

@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn selectors_read_as_kubectl_does() {
-        let labels = BTreeMap::from([("app".to_owned(), "web".to_owned()), ("x/tier".to_owned(), "a".to_owned())]);
+        let labels =
+            BTreeMap::from([("app".to_owned(), "web".to_owned()), ("x/tier".to_owned(), "a".to_owned())]);
         let cases = [
             ("", true),
             ("app=web", true),

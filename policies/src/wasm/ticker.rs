@@ -32,7 +32,8 @@ impl Ticker {
     pub(super) fn start(engine: Engine) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("wasm-ticker".to_owned()).spawn(move || own.tick(&engine))?;
+        let thread =
+            thread::Builder::new().name("wasm-ticker".to_owned()).spawn(move || own.tick(&engine))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 

@@ -52,9 +52,15 @@ impl Policy for AllowedRegistries {
     }
 
     fn validate_settings(settings: &Settings) -> Result<(), String> {
-        match settings.registries.iter().find(|registry| registry.is_empty() || registry.contains(char::is_whitespace)) {
+        match settings
+            .registries
+            .iter()
+            .find(|registry| registry.is_empty() || registry.contains(char::is_whitespace))
+        {
             Some(registry) => Err(format!("`registries` has `{registry}`, which is no registry")),
-            None if settings.registries.is_empty() => Err("`registries` is empty, name at least one".to_owned()),
+            None if settings.registries.is_empty() => {
+                Err("`registries` is empty, name at least one".to_owned())
+            }
             None => Ok(()),
         }
     }
@@ -142,9 +148,13 @@ mod tests {
             "ephemeralContainers":[{"name":"e","image":"busybox"}]}}}}}}}"#;
         let request = Request::parse(request).unwrap_or_else(|error| panic!("{error}"));
         let settings = Settings { registries: vec!["good.io".to_owned()] };
-        let findings = AllowedRegistries::validate(&request, &settings).unwrap_or_else(|error| panic!("{error}"));
+        let findings =
+            AllowedRegistries::validate(&request, &settings).unwrap_or_else(|error| panic!("{error}"));
         let paths: Vec<&str> = findings.iter().map(|finding| finding.path.as_str()).collect();
         let spec = "spec.jobTemplate.spec.template.spec";
-        assert_eq!(paths, [format!("{spec}.ephemeralContainers[0].image"), format!("{spec}.initContainers[0].image")]);
+        assert_eq!(
+            paths,
+            [format!("{spec}.ephemeralContainers[0].image"), format!("{spec}.initContainers[0].image")]
+        );
     }
 }

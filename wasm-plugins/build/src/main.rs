@@ -33,14 +33,23 @@ fn main() -> anyhow::Result<()> {
     let built = rust.build(root, &names(Language::Rust).map(|guest| guest.name).collect::<Vec<_>>())?;
     for guest in names(Language::Rust) {
         let module = built.join(format!("{}.wasm", guest.name.replace('-', "_")));
-        let module = std::fs::read(&module).with_context(|| format!("`{}` was not built", module.display()))?;
+        let module =
+            std::fs::read(&module).with_context(|| format!("`{}` was not built", module.display()))?;
         manifest.add(&out, root, guest, &guest.finish(root, module)?)?;
     }
     for guest in names(Language::Go) {
         match &go {
-            Some(go) => manifest.add(&out, root, guest, &guest.finish(root, go.build(root, &root.join(guest.name))?)?)?,
+            Some(go) => manifest.add(
+                &out,
+                root,
+                guest,
+                &guest.finish(root, go.build(root, &root.join(guest.name))?)?,
+            )?,
             None => {
-                println!("guest `{}` is left out: it needs Go 1.24 or newer, and `go` was not found", guest.name);
+                println!(
+                    "guest `{}` is left out: it needs Go 1.24 or newer, and `go` was not found",
+                    guest.name
+                );
                 manifest.skip(guest);
             }
         }

@@ -42,7 +42,8 @@ impl Manifest {
         manifest.sources == sources
             && manifest.guests.iter().all(|(name, entry)| {
                 let module = fs::read(out.join(&entry.file));
-                module.is_ok_and(|module| sha256(&module) == entry.digest) && out.join(format!("{name}.yaml")).is_file()
+                module.is_ok_and(|module| sha256(&module) == entry.digest)
+                    && out.join(format!("{name}.yaml")).is_file()
             })
     }
 

@@ -95,7 +95,8 @@ fn in_use(program: &str) -> OsString {
 }
 
 fn has_target() -> bool {
-    let output = Command::new(in_use("rustc")).args(["--print", "target-libdir", "--target", TARGET]).output();
+    let output =
+        Command::new(in_use("rustc")).args(["--print", "target-libdir", "--target", TARGET]).output();
     output.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
 }
 
@@ -106,7 +107,8 @@ fn add_target() -> bool {
 
 fn has_debian() -> bool {
     let works = |program: &str, argument: &str| Command::new(program).arg(argument).output().is_ok();
-    let sources = Command::new("/usr/bin/rustc").args(["--print", "sysroot"]).env_remove("RUSTUP_TOOLCHAIN").output();
+    let sources =
+        Command::new("/usr/bin/rustc").args(["--print", "sysroot"]).env_remove("RUSTUP_TOOLCHAIN").output();
     works("/usr/bin/cargo", "--version")
         && works(DEBIAN_LINKER, "--version")
         && sources.is_ok_and(|output| {
@@ -126,7 +128,8 @@ pub struct Go(String);
 impl Go {
     /// The one on the path, where there is one.
     pub fn find() -> Option<Self> {
-        let output = Command::new("go").arg("version").output().ok().filter(|output| output.status.success())?;
+        let output =
+            Command::new("go").arg("version").output().ok().filter(|output| output.status.success())?;
         Some(Self(String::from_utf8_lossy(&output.stdout).trim().to_owned()))
     }
 
@@ -141,8 +144,15 @@ impl Go {
         std::fs::create_dir_all(&target)?;
         let module = std::path::absolute(target.join("go.wasm"))?;
         let mut command = Command::new("go");
-        command.current_dir(folder).env("GOOS", "wasip1").env("GOARCH", "wasm").env("GOFLAGS", "-mod=readonly");
-        command.args(["build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s -w", "-o"]).arg(&module).arg(".");
+        command
+            .current_dir(folder)
+            .env("GOOS", "wasip1")
+            .env("GOARCH", "wasm")
+            .env("GOFLAGS", "-mod=readonly");
+        command
+            .args(["build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s -w", "-o"])
+            .arg(&module)
+            .arg(".");
         let status = command.status().context("`go` cannot be run")?;
         ensure!(status.success(), "`{}` does not build, see above", folder.display());
         Ok(std::fs::read(&module)?)

@@ -54,8 +54,12 @@ impl Policy for DefaultResources {
         let lists = [("containers", &pod.spec.containers), ("initContainers", &pod.spec.init_containers)];
         let operations: Vec<Value> = lists
             .iter()
-            .flat_map(|(list, containers)| containers.iter().enumerate().map(move |(at, container)| (list, at, container)))
-            .flat_map(|(list, at, container)| fill(&format!("/spec/{list}/{at}/resources"), container, settings))
+            .flat_map(|(list, containers)| {
+                containers.iter().enumerate().map(move |(at, container)| (list, at, container))
+            })
+            .flat_map(|(list, at, container)| {
+                fill(&format!("/spec/{list}/{at}/resources"), container, settings)
+            })
             .collect();
         Ok((!operations.is_empty()).then_some(Mutation::Patch(operations)))
     }
@@ -63,8 +67,12 @@ impl Policy for DefaultResources {
     fn validate_settings(settings: &Settings) -> Result<(), String> {
         let is_quantity = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
         match settings.requests.iter().find(|(_, amount)| !is_quantity(amount)) {
-            Some((name, amount)) => Err(format!("`requests.{name}` is `{amount}`, an amount such as `100m` would pass")),
-            None if settings.requests.is_empty() => Err("`requests` is empty, name at least one resource".to_owned()),
+            Some((name, amount)) => {
+                Err(format!("`requests.{name}` is `{amount}`, an amount such as `100m` would pass"))
+            }
+            None if settings.requests.is_empty() => {
+                Err("`requests` is empty, name at least one resource".to_owned())
+            }
             None => Ok(()),
         }
     }
@@ -75,7 +83,9 @@ impl Policy for DefaultResources {
 fn fill(path: &str, container: &Container, settings: &Settings) -> Vec<Value> {
     let none = Resources::default();
     let resources = container.resources.as_ref().unwrap_or(&none);
-    let has = |set: &Option<BTreeMap<String, Value>>, name: &str| set.as_ref().is_some_and(|set| set.contains_key(name));
+    let has = |set: &Option<BTreeMap<String, Value>>, name: &str| {
+        set.as_ref().is_some_and(|set| set.contains_key(name))
+    };
     let missing: BTreeMap<&String, &String> = settings
         .requests
         .iter()

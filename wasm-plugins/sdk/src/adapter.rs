@@ -30,12 +30,17 @@ impl<P: Policy + 'static> Guest for Adapter<P> {
 fn read_settings<P: Policy>(text: &str) -> Result<P::Settings, String> {
     let first = serde_json::from_str(text);
     // An empty object stands for no settings at all, which `()` reads from `null`.
-    let settings = if text.trim() == "{}" { first.or_else(|error| serde_json::from_str("null").map_err(|_| error)) } else { first };
+    let settings = if text.trim() == "{}" {
+        first.or_else(|error| serde_json::from_str("null").map_err(|_| error))
+    } else {
+        first
+    };
     settings.map_err(|error| format!("the settings cannot be read: {error}"))
 }
 
 fn lower(finding: Finding) -> bindings::Finding {
-    let details = if finding.details.is_empty() { String::new() } else { Value::Object(finding.details).to_string() };
+    let details =
+        if finding.details.is_empty() { String::new() } else { Value::Object(finding.details).to_string() };
     let Finding { message, code, path, warn_only, .. } = finding;
     bindings::Finding { message, code, path, details, warn_only }
 }

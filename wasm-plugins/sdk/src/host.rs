@@ -37,7 +37,11 @@ pub fn get_object(kind: &Kind, namespace: Option<&str>, name: &str) -> Result<Op
 ///
 /// # Errors
 /// When the kind is not declared or not yet cached, or the selector is not one.
-pub fn list_objects(kind: &Kind, namespace: Option<&str>, label_selector: &str) -> Result<Vec<Value>, String> {
+pub fn list_objects(
+    kind: &Kind,
+    namespace: Option<&str>,
+    label_selector: &str,
+) -> Result<Vec<Value>, String> {
     imported::list_objects(kind, namespace, label_selector)?.iter().map(|text| read(text)).collect()
 }
 
@@ -66,7 +70,11 @@ mod imported {
         host::log(level, message);
     }
 
-    pub(super) fn get_object(kind: &Kind, namespace: Option<&str>, name: &str) -> Result<Option<String>, String> {
+    pub(super) fn get_object(
+        kind: &Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<String>, String> {
         host::get_object(&object_kind(kind), namespace, name)
     }
 

@@ -62,7 +62,7 @@ macro_rules! export_policy {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             type Exported = $crate::Adapter<$policy>;
-            $crate::bindings::export_world!(Exported with_types_in $crate::bindings);
+    $crate::bindings::export_world!(Exported with_types_in $crate::bindings);
         };
     };
 }

@@ -26,7 +26,9 @@ pub struct Settings {
 impl Validatable for Settings {
     fn validate(&self) -> Result<(), String> {
         match self.domains.iter().find(|domain| !domain.contains('.') || domain.starts_with('.')) {
-            Some(domain) => Err(format!("`domains` has `{domain}`, a domain such as `example.com` would pass")),
+            Some(domain) => {
+                Err(format!("`domains` has `{domain}`, a domain such as `example.com` would pass"))
+            }
             None => Ok(()),
         }
     }
@@ -66,9 +68,9 @@ fn hosts(ingress: &Value) -> impl Iterator<Item = &str> {
 }
 
 fn is_trusted(host: &str, domains: &[String]) -> bool {
-    domains
-        .iter()
-        .any(|domain| host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+    domains.iter().any(|domain| {
+        host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    })
 }
 
 fn namespace(name: &str) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
@@ -76,7 +78,8 @@ fn namespace(name: &str) -> Result<Value, Box<dyn std::error::Error + Send + Syn
         "api_version": "v1", "kind": "Namespace", "name": name, "namespace": null, "disable_cache": false,
         "field_masks": ["metadata.annotations"],
     });
-    let found = wapc_guest::host_call("kubewarden", "kubernetes", "get_resource", request.to_string().as_bytes())?;
+    let found =
+        wapc_guest::host_call("kubewarden", "kubernetes", "get_resource", request.to_string().as_bytes())?;
     Ok(serde_json::from_slice(&found)?)
 }
 

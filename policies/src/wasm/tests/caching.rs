@@ -17,7 +17,10 @@ fn compile(directory: &Path, interface: WasmInterface) -> WasmModule {
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {
-    fs::read_dir(directory.join("wasm")).expect("the cache").map(|entry| entry.expect("an entry").path()).collect()
+    fs::read_dir(directory.join("wasm"))
+        .expect("the cache")
+        .map(|entry| entry.expect("an entry").path())
+        .collect()
 }
 
 fn works(module: &WasmModule) {
@@ -45,7 +48,8 @@ fn damaged_entries_are_compiled_again() {
     works(&compile(directory.path(), WasmInterface::Bailey));
     let [entry] = entries(directory.path()).try_into().expect("one entry");
     let good = fs::read(&entry).expect("the entry");
-    let flipped: Vec<u8> = good.iter().enumerate().map(|(at, byte)| if at == 5_000 { byte ^ 1 } else { *byte }).collect();
+    let flipped: Vec<u8> =
+        good.iter().enumerate().map(|(at, byte)| if at == 5_000 { byte ^ 1 } else { *byte }).collect();
     for bad in [&flipped[..], &good[..good.len() / 2], &good[..10], b""] {
         fs::write(&entry, bad).expect("damage");
         works(&compile(directory.path(), WasmInterface::Bailey));

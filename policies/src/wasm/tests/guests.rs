@@ -55,7 +55,7 @@ fn around(interface: WasmInterface, fields: &str) -> String {
         .filter(|(name, _)| !fields.contains(&format!("${name} ")))
         .map(|(_, text)| text)
         .collect();
-    format!("{head}{fields}{defaults}{tail}")
+    format!("{head}{fields}\n{defaults}{tail}")
 }
 
 pub(super) fn read(interface: WasmInterface, name: &str) -> String {

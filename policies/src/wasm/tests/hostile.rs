@@ -14,7 +14,8 @@ struct Expected {
 }
 
 fn expected(text: &str) -> Option<Expected> {
-    let line = |prefix: &str| text.lines().find_map(|line| line.trim().strip_prefix(prefix)).map(str::to_owned);
+    let line =
+        |prefix: &str| text.lines().find_map(|line| line.trim().strip_prefix(prefix)).map(str::to_owned);
     let (at_load, code) = match (line(";; load: "), line(";; validate: ")) {
         (Some(code), _) => (true, code),
         (None, Some(code)) => (false, code),
@@ -35,7 +36,7 @@ fn run_all(interface: WasmInterface) {
     for name in names {
         let text = guests::read(interface, &name);
         let Some(expected) = expected(&text) else { continue };
-        ran += 1;
+        ran = usize::saturating_add(ran, 1);
         let (at_load, code, message) = outcome(interface, &text);
         assert_eq!((at_load, code.as_str()), (expected.at_load, &*expected.code), "{name}: {message}");
         assert!(message.contains(&expected.says), "{name}: `{message}` lacks `{}`", expected.says);
@@ -53,7 +54,11 @@ fn outcome(interface: WasmInterface, text: &str) -> (bool, Code, String) {
         Ok(module) => {
             let started = Instant::now();
             let error = guests::validate(&module, &limits).expect_err("the guest is hostile");
-            assert!(started.elapsed() < Duration::from_secs(3), "contained only after {:?}", started.elapsed());
+            assert!(
+                started.elapsed() < Duration::from_secs(3),
+                "contained only after {:?}",
+                started.elapsed()
+            );
             (false, error.code, error.message)
         }
     }
@@ -99,9 +104,11 @@ fn bytes_that_are_no_module_are_refused_with_the_reason() {
         assert!(fault.message.contains(says), "`{}` lacks `{says}`", fault.message);
     }
     let other = guests::digest(b"other");
-    let fault = guests::runtime().compile(Kubewarden, &core, &other, &Limits::default()).expect_err("another digest");
+    let fault =
+        guests::runtime().compile(Kubewarden, &core, &other, &Limits::default()).expect_err("another digest");
     assert_eq!(fault.code, Code::ModuleDigestMismatch);
     let small = Limits { module_bytes: 10, ..Limits::default() };
-    let fault = guests::runtime().compile(Kubewarden, &core, &guests::digest(&core), &small).expect_err("too large");
+    let fault =
+        guests::runtime().compile(Kubewarden, &core, &guests::digest(&core), &small).expect_err("too large");
     assert!(fault.message.contains("the limit is 10"), "{}", fault.message);
 }

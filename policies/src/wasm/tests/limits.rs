@@ -80,7 +80,8 @@ fn nothing_of_a_call_is_left_for_the_next() {
     let interface = WasmInterface::Kubewarden;
     let module = guests::load(interface, &guests::assemble(interface, text)).expect("a module");
     for _ in 0..20 {
-        guests::validate(&module, &Limits { timeout: Duration::from_secs(5), ..Limits::default() }).expect("an answer");
+        guests::validate(&module, &Limits { timeout: Duration::from_secs(5), ..Limits::default() })
+            .expect("an answer");
     }
 }
 

@@ -48,7 +48,8 @@ fn ask(operation: &str, payload: &str) -> Result<Answer, EvaluationError> {
         (key("other", "b"), Arc::from(r#"{"metadata":{"name":"b"}}"#)),
     ]));
     let interface = WasmInterface::Kubewarden;
-    let module = guests::load(interface, &guests::assemble(interface, &caller(operation, payload))).expect("a module");
+    let module =
+        guests::load(interface, &guests::assemble(interface, &caller(operation, payload))).expect("a module");
     let limits = Limits { timeout: Duration::from_secs(5), ..Limits::default() };
     module.validate(&Call {
         request: guests::REQUEST,
@@ -67,11 +68,13 @@ fn response(operation: &str, payload: &str) -> serde_json::Value {
 
 #[test]
 fn objects_are_served_as_kubewarden_s_sdks_expect() {
-    let payload = r#"{"api_version":"v1","kind":"Namespace","name":"shop","namespace":null,"disable_cache":false}"#;
+    let payload =
+        r#"{"api_version":"v1","kind":"Namespace","name":"shop","namespace":null,"disable_cache":false}"#;
     assert_eq!(response("get_resource", payload)["metadata"]["uid"], "1");
     let payload = r#"{"api_version":"v1","kind":"Namespace","name":"shop","field_masks":["metadata.name"]}"#;
     assert_eq!(response("get_resource", payload), serde_json::json!({"metadata": {"name": "shop"}}));
-    let payload = r#"{"api_version":"v1","kind":"Pod","namespace":"shop","label_selector":null,"field_selector":null}"#;
+    let payload =
+        r#"{"api_version":"v1","kind":"Pod","namespace":"shop","label_selector":null,"field_selector":null}"#;
     let list = response("list_resources_by_namespace", payload);
     assert_eq!((&list["kind"], &list["apiVersion"]), (&"PodList".into(), &"v1".into()));
     assert_eq!(list["items"], serde_json::json!([{"metadata": {"name": "a"}}]));
@@ -82,10 +85,25 @@ fn objects_are_served_as_kubewarden_s_sdks_expect() {
 #[test]
 fn what_cannot_be_served_is_an_error_with_its_cause() {
     let cases = [
-        ("get_resource", r#"{"api_version":"v1","kind":"Namespace","name":"gone"}"#, Code::PolicyError, "not found"),
-        ("get_resource", r#"{"api_version":"v1","kind":"Secret","name":"s"}"#, Code::LookupUnavailable, "`lookups`"),
+        (
+            "get_resource",
+            r#"{"api_version":"v1","kind":"Namespace","name":"gone"}"#,
+            Code::PolicyError,
+            "not found",
+        ),
+        (
+            "get_resource",
+            r#"{"api_version":"v1","kind":"Secret","name":"s"}"#,
+            Code::LookupUnavailable,
+            "`lookups`",
+        ),
         ("get_resource", "[]", Code::PolicyError, "cannot be read"),
-        ("list_resources_by_namespace", r#"{"api_version":"v1","kind":"Pod"}"#, Code::PolicyError, "`namespace`"),
+        (
+            "list_resources_by_namespace",
+            r#"{"api_version":"v1","kind":"Pod"}"#,
+            Code::PolicyError,
+            "`namespace`",
+        ),
         (
             "list_resources_all",
             r#"{"api_version":"v1","kind":"Pod","field_selector":"metadata.name=a"}"#,

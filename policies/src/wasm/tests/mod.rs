@@ -5,3 +5,4 @@ mod guests;
 mod hostile;
 mod limits;
 mod lookups;
+mod random;

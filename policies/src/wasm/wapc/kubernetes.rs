@@ -51,11 +51,16 @@ pub(super) fn get_resource(payload: &[u8]) -> Result<Vec<u8>, Refusal> {
     let kind = kind(&request.api_version, &request.kind);
     let namespace = request.namespace.unwrap_or_default();
     match lookup::get(kind, namespace.clone(), request.name.clone())? {
-        Some(object) => pruned(&object, request.field_masks.as_ref()).map(|json| json.get().as_bytes().to_vec()),
+        Some(object) => {
+            pruned(&object, request.field_masks.as_ref()).map(|json| json.get().as_bytes().to_vec())
+        }
         None => {
-            let place = if namespace.is_empty() { String::new() } else { format!(" in namespace `{namespace}`") };
+            let place =
+                if namespace.is_empty() { String::new() } else { format!(" in namespace `{namespace}`") };
             let (api_version, kind, name) = (request.api_version, request.kind, request.name);
-            Err(Refusal::Answer(fault::one_line(&format!("{api_version} {kind} `{name}` was not found{place}"))))
+            Err(Refusal::Answer(fault::one_line(&format!(
+                "{api_version} {kind} `{name}` was not found{place}"
+            ))))
         }
     }
 }
@@ -74,7 +79,10 @@ pub(super) fn list_resources(payload: &[u8], in_namespace: bool) -> Result<Vec<u
     let kind = kind(&request.api_version, &request.kind);
     let labels = request.label_selector.unwrap_or_default();
     let objects = lookup::list(&kind, namespace.as_deref(), &labels)?;
-    let items = objects.iter().map(|object| pruned(object, request.field_masks.as_ref())).collect::<Result<_, _>>()?;
+    let items = objects
+        .iter()
+        .map(|object| pruned(object, request.field_masks.as_ref()))
+        .collect::<Result<_, _>>()?;
     let list = ObjectList {
         api_version: request.api_version,
         kind: format!("{}List", request.kind),
@@ -85,7 +93,8 @@ pub(super) fn list_resources(payload: &[u8], in_namespace: bool) -> Result<Vec<u
 }
 
 fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(payload).map_err(|error| Refusal::Answer(format!("the request cannot be read: {error}")))
+    serde_json::from_slice(payload)
+        .map_err(|error| Refusal::Answer(format!("the request cannot be read: {error}")))
 }
 
 fn kind(api_version: &str, kind: &str) -> LookupKind {
@@ -132,11 +141,16 @@ mod tests {
 
     #[test]
     fn field_masks_keep_only_what_they_name() {
-        let object = Arc::from(r#"{"metadata":{"name":"a","uid":"u"},"spec":{"containers":[{"image":"i","x":1}],"y":2}}"#);
+        let object = Arc::from(
+            r#"{"metadata":{"name":"a","uid":"u"},"spec":{"containers":[{"image":"i","x":1}],"y":2}}"#,
+        );
         let masks = BTreeSet::from(["metadata.name".to_owned(), "spec.containers.image".to_owned()]);
         let Ok(json) = pruned(&object, Some(&masks)) else { panic!("an object") };
         let value: Value = serde_json::from_str(json.get()).expect("JSON");
-        assert_eq!(value, serde_json::json!({"metadata": {"name": "a"}, "spec": {"containers": [{"image": "i"}]}}));
+        assert_eq!(
+            value,
+            serde_json::json!({"metadata": {"name": "a"}, "spec": {"containers": [{"image": "i"}]}})
+        );
         let Ok(json) = pruned(&object, None) else { panic!("an object") };
         assert_eq!(json.get(), &*object);
     }

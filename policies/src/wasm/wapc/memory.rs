@@ -6,7 +6,10 @@ use crate::EvaluationError;
 
 /// The guest's memory.
 pub(super) fn of(caller: &mut Caller<'_, State>) -> Result<Memory, EvaluationError> {
-    caller.get_export("memory").and_then(Extern::into_memory).ok_or_else(|| broken("its memory is not exported"))
+    caller
+        .get_export("memory")
+        .and_then(Extern::into_memory)
+        .ok_or_else(|| broken("its memory is not exported"))
 }
 
 /// The bytes at a guest's pointer.

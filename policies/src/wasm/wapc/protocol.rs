@@ -155,5 +155,6 @@ fn call_host(
 
 fn text(memory: &[u8], pointer: u32, length: u32) -> Result<&str, EvaluationError> {
     let bytes = memory::bytes(memory, pointer, length)?;
-    std::str::from_utf8(bytes).map_err(|error| fault::invalid(format_args!("a host call's name is not UTF-8: {error}")))
+    std::str::from_utf8(bytes)
+        .map_err(|error| fault::invalid(format_args!("a host call's name is not UTF-8: {error}")))
 }

@@ -50,9 +50,11 @@ pub(super) fn answer(response: &[u8], most: usize, mutates: bool) -> Result<Answ
         }
         Observation { message: response.message.unwrap_or_default(), details, ..Observation::default() }
     });
-    let warnings = warnings
-        .into_iter()
-        .map(|message| Observation { message, warn_only: true, ..Observation::default() });
+    let warnings = warnings.into_iter().map(|message| Observation {
+        message,
+        warn_only: true,
+        ..Observation::default()
+    });
     Ok(Answer {
         observations: refusal.into_iter().chain(warnings).collect(),
         mutation: mutation.map(|object| Mutation::Object(Value::Object(object))),
@@ -97,7 +99,12 @@ mod tests {
 
     #[test]
     fn nonsense_is_not_an_answer() {
-        for bad in [json!({}), json!(null), json!({"accepted": "yes"}), json!({"accepted": true, "mutated_object": 3})] {
+        for bad in [
+            json!({}),
+            json!(null),
+            json!({"accepted": "yes"}),
+            json!({"accepted": true, "mutated_object": 3}),
+        ] {
             assert_eq!(read(bad, true).expect_err("no answer").code, model::Code::PolicyOutputInvalid);
         }
         let many = json!({"accepted": true, "warnings": ["1", "2", "3"]});

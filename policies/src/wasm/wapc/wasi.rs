@@ -92,12 +92,20 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     linker.func_wrap(WASI, "poll_oneoff", poll_oneoff)?;
     linker.func_wrap(WASI, "fd_close", |file: u32| if is_standard(file) { SUCCESS } else { BAD_FILE })?;
     linker.func_wrap(WASI, "fd_fdstat_get", fd_fdstat_get)?;
-    linker.func_wrap(WASI, "fd_fdstat_set_flags", |file: u32, _: i32| if is_standard(file) { SUCCESS } else { BAD_FILE })?;
+    linker.func_wrap(
+        WASI,
+        "fd_fdstat_set_flags",
+        |file: u32, _: i32| if is_standard(file) { SUCCESS } else { BAD_FILE },
+    )?;
     linker.func_wrap(WASI, "fd_prestat_get", |_: i32, _: i32| BAD_FILE)?;
     linker.func_wrap(WASI, "fd_prestat_dir_name", |_: i32, _: i32, _: i32| BAD_FILE)?;
-    linker.func_wrap(WASI, "fd_read", |caller: Caller<'_, State>, file: u32, _: i32, _: i32, read: u32| {
-        if file == 0 { put(caller, &[(read, &[0; 4])]) } else { Ok(BAD_FILE) }
-    })?;
+    linker.func_wrap(
+        WASI,
+        "fd_read",
+        |caller: Caller<'_, State>, file: u32, _: i32, _: i32, read: u32| {
+            if file == 0 { put(caller, &[(read, &[0; 4])]) } else { Ok(BAD_FILE) }
+        },
+    )?;
     linker.func_wrap(WASI, "fd_write", fd_write)?;
     Ok(())
 }
@@ -105,7 +113,11 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 /// Kept as an error of its own only for status 0; any other is a crash with a reason.
 fn exit(status: i32) -> wasmtime::Error {
     let exit = Exit(status);
-    if status == 0 { exit.into() } else { EvaluationError::new(model::Code::PolicyTrapped, exit.to_string()).into() }
+    if status == 0 {
+        exit.into()
+    } else {
+        EvaluationError::new(model::Code::PolicyTrapped, exit.to_string()).into()
+    }
 }
 
 fn is_standard(file: u32) -> bool {
