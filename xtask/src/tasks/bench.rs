@@ -17,11 +17,9 @@ pub(crate) struct Arguments {
 
 /// Runs the criterion benchmarks of every crate.
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
-    let mut command = vec!["bench", "--workspace", "--exclude", "tests", "--exclude", "xtask"];
-    match &arguments.name {
-        Some(name) => command.extend(["--bench", name]),
-        None => command.extend(["--benches"]),
-    }
+    // By pattern, so that only benchmarks are run and not the tests of libraries in bench mode.
+    let name = arguments.name.as_deref().unwrap_or("*");
+    let mut command = vec!["bench", "--workspace", "--bench", name];
     if !arguments.criterion.is_empty() {
         command.push("--");
         command.extend(arguments.criterion.iter().map(String::as_str));

@@ -7,7 +7,7 @@ use xtask::workspace;
 
 use super::{arrows, generate, owners, run};
 
-const CARGO_DENY: &str = "0.19.0";
+const CARGO_DENY: &str = "0.20.2";
 
 /// Arguments of `lint`.
 #[derive(Debug, Default, Args)]
