@@ -254,7 +254,8 @@ mod tests {
     fn stops_a_component() {
         let folder = tempfile::tempdir().unwrap();
         let mut component = sleeper(folder.path());
-        assert!(runs(component.pid(), "sleep"));
+        // The command line of a process is set a moment after it was started.
+        assert!(wait_until(Duration::from_secs(5), || runs(component.pid(), "sleep")));
         component.stop();
         assert!(component.exited().is_some());
     }
