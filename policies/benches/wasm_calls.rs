@@ -50,8 +50,9 @@ const EMPTY: &str = r#"(module
 /// An AdmissionRequest for a Pod, of about 4 KiB.
 fn review() -> String {
     let container = |at: usize| {
-        let environment: Vec<_> =
-            (0..8).map(|name| json!({"name": format!("SETTING_{name}"), "value": "a value of it"})).collect();
+        let environment: Vec<_> = (0..13)
+            .map(|name| json!({"name": format!("SETTING_{name}"), "value": "a value of it"}))
+            .collect();
         json!({
             "name": format!("container-{at}"), "image": format!("registry.example.com/team/service-{at}:1.2.{at}"),
             "env": environment, "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},

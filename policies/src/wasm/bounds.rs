@@ -27,6 +27,8 @@ pub(super) struct Bounds {
     pub(super) refused: bool,
     /// The first host call that could not be served: why the guest probably failed afterwards.
     pub(super) host_fault: Option<EvaluationError>,
+    /// What the guest wrote last as an error: often why it panicked.
+    pub(super) last_words: Option<String>,
     host_calls: u32,
     host_call_limit: u32,
     /// The longest answer, in bytes.
@@ -50,6 +52,7 @@ impl Bounds {
             tables: 0,
             refused: false,
             host_fault: None,
+            last_words: None,
             host_calls: 0,
             host_call_limit: limits.host_calls,
             output_limit: limits.output_bytes,

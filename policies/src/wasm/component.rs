@@ -181,6 +181,9 @@ impl host::Host for State {
             Level::Warn => "warn",
             Level::Error => "error",
         };
+        if level == "error" {
+            self.0.last_words = Some(fault::one_line(&message));
+        }
         lookup::log(level, &message);
         Ok(())
     }

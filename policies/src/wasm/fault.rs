@@ -1,5 +1,5 @@
 use model::Code;
-use wasmtime::{Error, Trap};
+use wasmtime::{Error, PoolConcurrencyLimitError, Trap};
 
 use super::bounds::Bounds;
 use crate::EvaluationError;
@@ -21,6 +21,12 @@ pub(super) fn evaluation_error(error: &Error, bounds: &Bounds) -> EvaluationErro
         return EvaluationError::new(
             Code::PolicyMemory,
             "the policy's stack overflowed, it recurses too deeply",
+        );
+    }
+    if error.is::<PoolConcurrencyLimitError>() {
+        return EvaluationError::new(
+            Code::Overloaded,
+            "all slots for WebAssembly guests are in use, try again",
         );
     }
     let text = error_text(error);
@@ -46,7 +52,11 @@ pub(super) fn evaluation_error(error: &Error, bounds: &Bounds) -> EvaluationErro
         Some(trap) => {
             let text = trap.to_string();
             let cause = text.strip_prefix("wasm trap: ").unwrap_or(&text);
-            after_host_fault(Code::PolicyTrapped, format!("the policy crashed: {cause}"), bounds)
+            let message = match &bounds.last_words {
+                Some(words) => format!("the policy crashed: {cause}; its last words were `{words}`"),
+                None => format!("the policy crashed: {cause}"),
+            };
+            after_host_fault(Code::PolicyTrapped, message, bounds)
         }
     }
 }

@@ -10,11 +10,13 @@ pub struct Adapter<P>(PhantomData<P>);
 
 impl<P: Policy + 'static> Guest for Adapter<P> {
     fn validate(request: String, settings: String) -> Result<Vec<bindings::Finding>, String> {
+        report_panics();
         let findings = P::validate(&Request::parse(&request)?, &read_settings::<P>(&settings)?)?;
         Ok(findings.into_iter().map(lower).collect())
     }
 
     fn mutate(request: String, settings: String) -> Result<Option<bindings::Mutation>, String> {
+        report_panics();
         let mutation = P::mutate(&Request::parse(&request)?, &read_settings::<P>(&settings)?)?;
         Ok(mutation.map(|mutation| match mutation {
             Mutation::Patch(operations) => bindings::Mutation::Patch(Value::Array(operations).to_string()),
@@ -23,8 +25,15 @@ impl<P: Policy + 'static> Guest for Adapter<P> {
     }
 
     fn validate_settings(settings: String) -> Result<(), String> {
+        report_panics();
         P::validate_settings(&read_settings::<P>(&settings)?)
     }
+}
+
+/// A panic is a trap without a word; the host shows what was logged before.
+fn report_panics() {
+    #[cfg(target_arch = "wasm32")]
+    std::panic::set_hook(Box::new(|panic| crate::host::log(crate::host::Level::Error, &panic.to_string())));
 }
 
 fn read_settings<P: Policy>(text: &str) -> Result<P::Settings, String> {

@@ -4,6 +4,7 @@ use model::{Code, WasmInterface};
 
 use super::guests::{self, Objects};
 use crate::Limits;
+use crate::wasm::bounds::MEMORIES;
 use crate::wasm::{Call, WasmConfig, WasmRuntime};
 
 const BOTH: [WasmInterface; 2] = [WasmInterface::Bailey, WasmInterface::Kubewarden];
@@ -114,4 +115,31 @@ fn settings_and_mutations_are_asked_too() {
         assert_eq!(fine.mutate(&call).expect("an answer").mutation, None);
         assert_eq!(fine.metadata().mutating, None);
     }
+}
+
+#[test]
+fn more_guests_than_slots_are_told_so() {
+    let interface = WasmInterface::Bailey;
+    let runtime = WasmRuntime::new(WasmConfig { cache_dir: None, slots: 1, limits: Limits::default() });
+    let runtime = runtime.expect("a runtime");
+    let load = |name| {
+        let bytes = guests::assemble(interface, &guests::read(interface, name));
+        runtime.compile(interface, &bytes, &guests::digest(&bytes), &Limits::default()).expect("a module")
+    };
+    let (endless, good) = (load("endless-loop"), load("good"));
+    let limits = Limits { timeout: Duration::from_secs(1), ..Limits::default() };
+    std::thread::scope(|scope| {
+        // A slot has room for a guest of several memories; these have one each.
+        let busy: Vec<_> =
+            (0..MEMORIES).map(|_| scope.spawn(|| guests::validate(&endless, &limits))).collect();
+        let mut codes = std::collections::BTreeSet::new();
+        while !busy.iter().all(|guest| guest.is_finished()) {
+            codes.insert(
+                guests::validate(&good, &limits).map_or_else(|error| error.code.as_str(), |_| "fine"),
+            );
+        }
+        assert!(codes.contains(Code::Overloaded.as_str()), "{codes:?}");
+        assert!(codes.is_subset(&["fine", Code::Overloaded.as_str()].into()), "{codes:?}");
+    });
+    assert!(guests::validate(&good, &limits).is_ok());
 }

@@ -6,7 +6,7 @@ use wasmtime::{Caller, FuncType, Linker, Val, ValType};
 use super::memory;
 use super::protocol::State;
 use crate::EvaluationError;
-use crate::wasm::lookup;
+use crate::wasm::{fault, lookup};
 
 /// The module that WASI preview 1 imports come from.
 const WASI: &str = "wasi_snapshot_preview1";
@@ -185,7 +185,11 @@ fn fd_write(
         total = total.saturating_add(length);
     }
     memory::write(memory, written, &total.to_le_bytes())?;
-    lookup::log("debug", &String::from_utf8_lossy(&line));
+    let line = String::from_utf8_lossy(&line);
+    if file == 2 {
+        state.bounds.last_words = Some(fault::one_line(&line));
+    }
+    lookup::log("debug", &line);
     Ok(SUCCESS)
 }
 
