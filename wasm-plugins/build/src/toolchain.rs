@@ -150,7 +150,7 @@ impl Go {
             .env("GOARCH", "wasm")
             .env("GOFLAGS", "-mod=readonly");
         command
-            .args(["build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s -w", "-o"])
+            .args(["build", "-trimpath", "-buildvcs=false", "-buildmode=c-shared", "-ldflags=-s -w", "-o"])
             .arg(&module)
             .arg(".");
         let status = command.status().context("`go` cannot be run")?;

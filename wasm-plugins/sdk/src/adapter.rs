@@ -73,7 +73,7 @@ mod tests {
         let findings = Adapter::<Echo>::validate(r#"{"name":"web","extra":1}"#.into(), "{}".into());
         let finding = findings.unwrap_or_else(|error| panic!("{error}")).remove(0);
         assert_eq!((finding.message.as_str(), finding.details.as_str()), ("web", r#"{"n":1}"#));
-        assert!(Adapter::<Echo>::validate("[]".into(), "{}".into()).is_err());
+        assert!(Adapter::<Echo>::validate("3".into(), "{}".into()).is_err());
         assert!(Adapter::<Echo>::validate("{}".into(), r#"{"a":1}"#.into()).is_err());
         assert!(matches!(Adapter::<Echo>::mutate("{}".into(), "{}".into()), Ok(None)));
     }
