@@ -103,7 +103,8 @@ async fn a_changed_file_is_decided_with_and_a_broken_one_is_not() {
     })
     .await;
     // A broken version, and beside it a good one that shows when the folder has been read.
-    bailey.write("owner.yaml", "apiVersion: bailey.dev/v1alpha1\nkind: Policy\nmetadata: {name: owner}\nspec: {rego: {source: \"package\"}}\n");
+    let good = required_label("owner", "team-a", "cost-center", "deny");
+    bailey.write("owner.yaml", &good.replace("violation contains", "violation containz"));
     bailey.write("team.yaml", &required_label("team", "team-a", "team", "deny"));
     let message = until_some("the second policy decides", async || {
         bailey.message("allowed").await.filter(|message| message.contains("`team`"))
