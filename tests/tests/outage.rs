@@ -39,7 +39,9 @@ async fn a_bad_version_that_got_in_is_reported_and_the_last_good_one_decides() {
     let bad = &documents(&yaml.replace("violation contains", "violation containz"))[0];
     tests::until("the webhooks are gone", async || namespace.admin.apply(bad).await.is_ok()).await;
     let (reason, message) = namespace.wait_condition(bad, "False").await;
-    assert!(message.contains("policy.rego:2"), "{reason}: {message}");
+    assert!(message.contains("stays in force"), "{reason}: {message}");
+    let position = namespace.admin.get(bad).await.unwrap().data["status"]["position"].to_string();
+    assert!(position.contains("policy.rego:2"), "{position}");
 
     world.install_webhooks();
     let dry = PostParams { dry_run: true, ..PostParams::default() };
