@@ -41,6 +41,8 @@ pub(crate) enum FailureKind {
 }
 
 impl FailureKind {
+    const ALL: [Self; 5] = [Self::Full, Self::Locked, Self::Corrupt, Self::Io, Self::Other];
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
@@ -102,6 +104,10 @@ impl AuditMetrics {
             store_bytes: Gauge::default(),
             batch_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 14)),
         };
+        // Shown as 0 from the start: an alert on growth must see the first one.
+        for kind in FailureKind::ALL {
+            drop(metrics.failures.get_or_create(&FailureLabels { kind }));
+        }
         let at = registry.sub_registry_with_prefix("bailey_audit");
         at.register("records_written", "Records written to the store", metrics.written.clone());
         at.register("records_lost", "Records not kept, by reason", lost);
