@@ -87,7 +87,7 @@ fn every_rego_example_may_run() {
         let limits = policies::Limits::default();
         let outcome = policies::rego::RegoProgram::compile(
             model::RegoVersion::V1,
-            &[module.clone()],
+            std::slice::from_ref(&module),
             false,
             mutates,
             &limits,
