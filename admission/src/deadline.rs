@@ -29,7 +29,7 @@ pub fn deadline(start: Instant, query: Option<&str>) -> Result<Instant, TimeoutE
             parse(text).ok_or_else(|| TimeoutError(text.chars().take(40).collect()))?.min(MAX_TIMEOUT)
         }
     };
-    let margin = (timeout / 10).min(Duration::from_millis(500));
+    let margin = timeout.checked_div(10).unwrap_or_default().min(Duration::from_millis(500));
     Ok(start.checked_add(timeout.saturating_sub(margin)).unwrap_or(start))
 }
 
@@ -42,7 +42,7 @@ fn parse(text: &str) -> Option<Duration> {
         let (number, tail) = rest.split_at_checked(digits)?;
         let end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at_checked(end)?;
-        let seconds: f64 = number.parse::<f64>().ok()? * unit_seconds(unit)?;
+        let seconds = number.parse::<f64>().ok()? * unit_seconds(unit)?;
         total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
         rest = tail;
     }

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use model::{Code, Decision, LoadFault, Operation, Record, Request, ReviewError, Verdict, decode_review};
 use policies::{Evaluation, EvaluationPool, SubmitError};
 use tokio::sync::{Semaphore, oneshot};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::decision::{Contact, decide, refuse};
@@ -76,10 +78,34 @@ impl Admission {
         Self { pool, audit, metrics, check, checks: Arc::new(Semaphore::new(CHECKS)), contact, ready }
     }
 
-    /// Decides on one review: the whole path, from bytes to decision and record.
+    /// Decides on one review: the whole path, from bytes to decision and record, in one trace span.
     pub async fn admit(&self, phase: Phase, body: &Bytes, start: Instant, deadline: Instant) -> Answered {
-        self.metrics.in_flight.inc();
         let id = Uuid::now_v7().to_string();
+        let span = tracing::info_span!(
+            "admission_review",
+            phase = phase.as_str(),
+            decision = id,
+            uid = Empty,
+            allowed = Empty,
+            code = Empty,
+            queue_us = Empty,
+            matching_us = Empty,
+            evaluate_us = Empty,
+        );
+        let answered = self.admit_as(id, phase, body, start, deadline).instrument(span.clone()).await;
+        trace(&span, &answered);
+        answered
+    }
+
+    async fn admit_as(
+        &self,
+        id: String,
+        phase: Phase,
+        body: &Bytes,
+        start: Instant,
+        deadline: Instant,
+    ) -> Answered {
+        self.metrics.in_flight.inc();
         let decoded = decode_review(body);
         let decode = micros_since(start);
         let mut decision = match &decoded {
@@ -198,6 +224,22 @@ impl Admission {
             Err(_) => refuse(id, Code::DeadlineExceeded, "the object was not checked in time", &self.contact),
         }
     }
+}
+
+/// Puts what was decided into the review's span.
+fn trace(span: &Span, answered: &Answered) {
+    let decision = &answered.decision;
+    if let Some(uid) = &answered.uid {
+        span.record("uid", uid.as_str());
+    }
+    span.record("allowed", decision.verdict.is_allowed());
+    if let Verdict::Denied { code, .. } = &decision.verdict {
+        span.record("code", code.as_str());
+    }
+    span.record("queue_us", decision.times.queue);
+    span.record("matching_us", decision.times.matching);
+    span.record("evaluate_us", decision.times.evaluate);
+    tracing::debug!(parent: span, total_us = decision.times.total, "review decided");
 }
 
 fn is_own(request: &Request) -> bool {

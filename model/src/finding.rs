@@ -121,10 +121,13 @@ mod tests {
 
     #[test]
     fn the_catalogue_wins_and_fills_placeholders() {
-        let mut observation = Observation { code: "c".into(), message: "own".into(), ..Observation::default() };
+        let mut observation =
+            Observation { code: "c".into(), message: "own".into(), ..Observation::default() };
         assert_eq!(observation.render(&BTreeMap::new()), "own");
-        let catalogue =
-            BTreeMap::from([("c".to_owned(), "label `{label}` at {path} of {n}, {unknown} {open".to_owned())]);
+        let catalogue = BTreeMap::from([(
+            "c".to_owned(),
+            "label `{label}` at {path} of {n}, {unknown} {open".to_owned(),
+        )]);
         observation.path = "metadata.labels".into();
         observation.details.insert("label".into(), "{n}".into());
         observation.details.insert("n".into(), 3.into());

@@ -18,11 +18,7 @@ pub struct GroupVersionKind {
 impl GroupVersionKind {
     /// `group/version`, or the version alone in the core group: as `apiVersion` has it.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.clone()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 }
 

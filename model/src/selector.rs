@@ -138,7 +138,9 @@ mod tests {
     #[test]
     fn bad_selectors_are_errors_not_mismatches() {
         use SelectorOperator::*;
-        for selector in [requirement("", Exists, &[]), requirement("a", In, &[]), requirement("a", Exists, &["x"])] {
+        for selector in
+            [requirement("", Exists, &[]), requirement("a", In, &[]), requirement("a", Exists, &["x"])]
+        {
             assert!(selector.validate().is_err(), "{selector:?}");
         }
     }

@@ -3,6 +3,14 @@
 //!    bytes to findings?
 //! 2. What do 10,000 bindings that cannot match add to it?
 //! 3. How long does it take to compile 100 policies and put them in force on one thread?
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a bench that cannot be set up has nothing to measure"
+)]
 
 #[path = "support/mod.rs"]
 mod support;

@@ -3,11 +3,7 @@
 //! Needs the guests of `wasm-plugins/` in `BAILEY_WASM_DIR` or `target/guests`. The goal is less than
 //! 100 µs for guests in Rust, of either calling convention; `empty` is the host's own share of it.
 
-#![expect(
-    missing_docs,
-    clippy::expect_used,
-    reason = "a bench fails by panicking, its functions are not an interface"
-)]
+#![expect(clippy::expect_used, reason = "a bench fails by panicking, its functions are not an interface")]
 
 use std::hint::black_box;
 use std::path::PathBuf;

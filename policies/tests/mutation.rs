@@ -1,4 +1,12 @@
 //! The mutating pass: order, fixpoint, conflicts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 
 mod support;
 
@@ -137,4 +145,22 @@ fn a_delete_has_nothing_to_change() {
     let mut world = World::new();
     world.load(&sources(vec![sets("sets", "x", "y")], vec![binding("b", "sets")]));
     assert_eq!(world.mutate(&review("DELETE", json!(null), pod())).patch, None);
+}
+
+#[test]
+fn a_mutating_policy_is_also_asked_whether_it_refuses() {
+    let both = r#"deny contains "no" if endswith(input.review.object.spec.containers[_].image, ":latest")
+        patch contains {"op": "add", "path": "/metadata/labels/x", "value": "y"} if not input.review.object.metadata.labels.x"#;
+    let mut world = World::new();
+    world.load(&sources(vec![policy("both", both)], vec![binding("b", "both")]));
+    assert_eq!(world.validate(&create(pod())).findings.len(), 1);
+    assert!(world.mutate(&create(pod())).patch.is_some());
+}
+
+#[test]
+fn a_patch_rule_of_a_policy_that_does_not_mutate_is_refused() {
+    let mut silent = sets("sets", "x", "y");
+    silent.mutates = false;
+    let build = World::new().load(&sources(vec![silent], vec![]));
+    assert_eq!(build.policies[0].fault.as_ref().unwrap().code, Code::PolicyInvalid);
 }

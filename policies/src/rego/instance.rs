@@ -44,12 +44,14 @@ impl RegoInstance {
         budget: Duration,
     ) -> Result<Answer, EvaluationError> {
         let mut observations = Vec::new();
-        self.evaluate(input, data, limits, budget, |entry, value| {
-            if entry == Entry::Patch {
-                return Ok(());
-            }
-            output::observations(entry, value, limits, &mut observations)
-        })?;
+        self.evaluate(
+            input,
+            data,
+            limits,
+            budget,
+            |entry| entry != Entry::Patch,
+            |entry, value| output::observations(entry, value, limits, &mut observations),
+        )?;
         Ok(Answer { observations, mutation: None })
     }
 
@@ -65,12 +67,17 @@ impl RegoInstance {
         budget: Duration,
     ) -> Result<Answer, EvaluationError> {
         let mut operations = Vec::new();
-        self.evaluate(input, data, limits, budget, |entry, value| {
-            if entry == Entry::Patch {
+        self.evaluate(
+            input,
+            data,
+            limits,
+            budget,
+            |entry| entry == Entry::Patch,
+            |_, value| {
                 operations = output::operations(value, limits)?;
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         let mutation = (!operations.is_empty()).then_some(Mutation::Patch(operations));
         Ok(Answer { observations: Vec::new(), mutation })
     }
@@ -81,12 +88,13 @@ impl RegoInstance {
         data: Value,
         limits: &Limits,
         budget: Duration,
+        wanted: impl Fn(Entry) -> bool,
         mut take: impl FnMut(Entry, &Value) -> Result<(), EvaluationError>,
     ) -> Result<(), EvaluationError> {
         let start = Instant::now();
         let data = if self.declares_lookups { data } else { Value::new_object() };
         let scope = Scope::open(limits, budget, start);
-        let all = AssertUnwindSafe(|| self.evaluate_all(input, data, start, budget, &mut take));
+        let all = AssertUnwindSafe(|| self.evaluate_all(input, data, start, budget, wanted, &mut take));
         let result = catch_unwind(all).unwrap_or_else(|_| {
             Err(EvaluationError::new(Code::PolicyError, "the policy made its evaluator fail"))
         });
@@ -114,10 +122,11 @@ impl RegoInstance {
         data: Value,
         start: Instant,
         budget: Duration,
+        wanted: impl Fn(Entry) -> bool,
         take: &mut impl FnMut(Entry, &Value) -> Result<(), EvaluationError>,
     ) -> Result<(), EvaluationError> {
         self.runner.begin(input, data)?;
-        for (index, entry) in self.entries.iter().enumerate() {
+        for (index, entry) in self.entries.iter().enumerate().filter(|(_, entry)| wanted(**entry)) {
             let left = budget.saturating_sub(start.elapsed());
             if left.is_zero() {
                 return Err(timeout(budget));

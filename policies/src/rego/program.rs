@@ -40,7 +40,7 @@ impl RegoProgram {
     /// Checks and compiles a policy: the first module is the policy, the others are libraries.
     ///
     /// `declares_lookups`: whether the policy may read `data.inventory`. `mutates`: whether `patch` is asked
-    /// of it, or `deny`, `violation` and `warn`.
+    /// of it, beside `deny`, `violation` and `warn`.
     ///
     /// # Errors
     /// [`Code::PolicyInvalid`] with the position of the fault.

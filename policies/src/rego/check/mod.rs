@@ -92,9 +92,8 @@ pub(super) fn check(
 }
 
 fn entries(facts: &facts::Facts, package: &[String], mutates: bool) -> Result<Vec<Entry>, LoadFault> {
-    let wanted: &[Entry] = if mutates { &[Entry::Patch] } else { &Entry::VALIDATING };
     let mut found = Vec::new();
-    for entry in wanted {
+    for entry in Entry::VALIDATING.iter().chain([&Entry::Patch]) {
         let mut path = package.to_vec();
         path.push(entry.name().to_owned());
         if let Some(rule) = facts.rules.iter().find(|rule| rule.path == path) {
@@ -103,6 +102,10 @@ fn entries(facts: &facts::Facts, package: &[String], mutates: bool) -> Result<Ve
                     &rule.place,
                     format!("`{}` is a function, it must be a rule", entry.name()),
                 ));
+            }
+            if *entry == Entry::Patch && !mutates {
+                let text = "`patch` is only asked of a policy with `mutates: true`";
+                return Err(invalid(&rule.place, text));
             }
             found.push(*entry);
         } else if let Some(rule) = facts.rules.iter().find(|rule| rule.path.starts_with(&path)) {
@@ -113,7 +116,7 @@ fn entries(facts: &facts::Facts, package: &[String], mutates: bool) -> Result<Ve
             return Err(invalid(&rule.place, text));
         }
     }
-    if found.is_empty() {
+    if found.is_empty() || (mutates && !found.contains(&Entry::Patch)) {
         let names = if mutates { "`patch`" } else { "`deny`, `violation` or `warn`" };
         let text = format!("package `{}` defines no rule named {names}", paths::dotted_tail(package));
         return Err(LoadFault {
