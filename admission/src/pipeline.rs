@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use audit::AuditSink;
 use bytes::Bytes;
 use model::{Code, Decision, LoadFault, Operation, Record, Request, ReviewError, Verdict, decode_review};
-use policies::{Evaluation, EvaluationPool, SubmitError};
+use policies::{Evaluation, EvaluationPool, Evaluator, SubmitError};
 use tokio::sync::{Semaphore, oneshot};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
@@ -146,7 +146,7 @@ impl Admission {
     async fn evaluate(&self, id: String, phase: Phase, request: &Request, deadline: Instant) -> Decision {
         let (answer, answered) = oneshot::channel();
         let (work, queued) = (request.clone(), Instant::now());
-        let submitted = self.pool.submit(Box::new(move |evaluator| {
+        let job = Box::new(move |evaluator: &mut Evaluator| {
             let queue = micros_since(queued);
             // Nobody waits any more: the refusal was sent at the deadline.
             if answer.is_closed() {
@@ -158,8 +158,8 @@ impl Admission {
             };
             // The receiver is gone when the deadline passed meanwhile.
             let _ = answer.send((queue, evaluation));
-        }));
-        if let Err(error) = submitted {
+        });
+        if let Err(error) = self.pool.submit(deadline, job) {
             return self.overloaded(id, error);
         }
         let waited = tokio::time::timeout_at(to_tokio(deadline), answered).await;

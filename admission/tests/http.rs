@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use admission::{Admission, AdmissionMetrics, Contact, HttpLimits, Peer, router};
 use audit::{AuditConfig, AuditMetrics, AuditReader, AuditSink, Filter};
@@ -248,10 +248,13 @@ async fn a_full_queue_refuses_at_once_and_a_busy_thread_in_time() {
     let (entered, busy) = std::sync::mpsc::channel::<()>();
     world
         .pool
-        .submit(Box::new(move |_| {
-            entered.send(()).unwrap();
-            held.recv_timeout(Duration::from_secs(30)).unwrap();
-        }))
+        .submit(
+            soon(),
+            Box::new(move |_| {
+                entered.send(()).unwrap();
+                held.recv_timeout(Duration::from_secs(30)).unwrap();
+            }),
+        )
         .unwrap();
     busy.recv().unwrap();
     let (_, late) = world.post("/validate?timeout=100ms", pod_review("a:1").to_string()).await;
@@ -259,14 +262,37 @@ async fn a_full_queue_refuses_at_once_and_a_busy_thread_in_time() {
     let (_, full) = world.post("/validate?timeout=100ms", pod_review("a:1").to_string()).await;
     assert_eq!(full["response"]["status"]["code"], 429, "the request before still waits");
     release.send(()).unwrap();
+    while world.pool.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
     let (_, review) = world.post("/validate?timeout=10s", pod_review("a:1").to_string()).await;
     assert_eq!(review["response"]["allowed"], true, "{review}");
+}
+
+/// A deadline that no test reaches.
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+#[tokio::test]
+async fn a_thread_that_does_not_come_back_is_replaced_with_all_it_knew() {
+    let world = World::start(1, 8, NO_LATEST).await;
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    world.pool.submit(Instant::now(), Box::new(move |_| held.recv().unwrap_or_default())).unwrap();
+    let (_, review) = world.post("/validate?timeout=20s", pod_review("a:latest").to_string()).await;
+    assert_eq!(review["response"]["status"]["code"], 403, "{review}");
+    assert_eq!(world.pool.threads(), 1);
+    assert_eq!(world.pool.counts().replaced.load(Ordering::Relaxed), 1);
+    release.send(()).unwrap();
+    while world.pool.counts().late.load(Ordering::Relaxed) > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
 async fn a_panic_costs_one_answer_only() {
     let world = World::start(1, 8, NO_LATEST).await;
-    world.pool.submit(Box::new(|_| panic!("a fault in an engine"))).unwrap();
+    world.pool.submit(soon(), Box::new(|_| panic!("a fault in an engine"))).unwrap();
     let (_, review) = world.post("/validate", pod_review("a:latest").to_string()).await;
     assert_eq!(review["response"]["status"]["code"], 403, "{review}");
     assert_eq!(world.pool.counts().panics.load(Ordering::Relaxed), 1);

@@ -32,9 +32,12 @@ pub(crate) fn register(
     cluster: Option<Arc<Cluster>>,
 ) -> Sample {
     let (waiting, panics) = (Gauge::<i64>::default(), Gauge::<i64>::default());
+    let (replaced, late) = (Gauge::<i64>::default(), Gauge::<i64>::default());
     let evaluation = registry.sub_registry_with_prefix("bailey_evaluation");
     evaluation.register("queue_waiting", "Reviews waiting for an evaluation thread", waiting.clone());
     evaluation.register("panics", "Evaluations that panicked since the start", panics.clone());
+    evaluation.register("threads_replaced", "Threads given up as they did not end in time", replaced.clone());
+    evaluation.register("threads_late", "Of those, the ones still running", late.clone());
     let gauges = WatchGauges::default();
     let watches = registry.sub_registry_with_prefix("bailey_watch");
     watches.register("synced", "Whether a watched kind is listed", gauges.synced.clone());
@@ -46,7 +49,12 @@ pub(crate) fn register(
     );
     Box::new(move || {
         waiting.set(i64::try_from(pool.waiting()).unwrap_or(i64::MAX));
-        panics.set(i64::try_from(pool.counts().panics.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+        let counts = pool.counts();
+        for (gauge, count) in
+            [(&panics, &counts.panics), (&replaced, &counts.replaced), (&late, &counts.late)]
+        {
+            gauge.set(i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+        }
         if let Some(cluster) = &cluster {
             gauges.read(cluster);
         }

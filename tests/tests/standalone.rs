@@ -1,10 +1,17 @@
 //! Bailey without a cluster: policies from files, read again when they change; certificates too.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use reqwest::{Certificate, Client};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use tests::{required_label, until, until_some};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use xtask::control_plane::{Authority, prepare_standalone};
 use xtask::daemon::{self, Policies, Settings};
 use xtask::process::{Component, Guard};
@@ -130,4 +137,60 @@ async fn a_new_certificate_is_served_without_dropping_connections() {
         .await;
     assert!(bailey.send(&client(&bailey.authority), "allowed").await.is_err());
     bailey.send(&old, "allowed").await.unwrap();
+}
+
+/// A connection with the first half of a review sent.
+async fn half_a_review(bailey: &Standalone) -> (TlsStream<TcpStream>, Vec<u8>) {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(&bailey.authority).unwrap() {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect(("127.0.0.1", bailey.settings.webhook_port)).await.unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    let body = std::fs::read(workspace::root().join("deploy/samples/reviews/allowed.json")).unwrap();
+    let head = format!("POST /validate HTTP/1.1\r\nhost: bailey\r\ncontent-length: {}\r\n\r\n", body.len());
+    let (first, rest) = body.split_at(body.len() / 2);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(first).await.unwrap();
+    stream.flush().await.unwrap();
+    (stream, rest.to_vec())
+}
+
+#[tokio::test]
+async fn what_is_in_flight_is_finished_when_bailey_is_told_to_stop() {
+    let mut bailey = Standalone::start(owner_policy);
+    let (mut stream, rest) = half_a_review(&bailey).await;
+    // A review that is answered shows that the server has taken the connection before it.
+    assert_eq!(bailey.message("allowed").await, None);
+    let told = std::process::Command::new("kill").arg(bailey.component.pid().to_string()).status().unwrap();
+    assert!(told.success());
+    let port = bailey.settings.webhook_port;
+    until("new connections are refused", async || TcpStream::connect(("127.0.0.1", port)).await.is_err())
+        .await;
+
+    stream.write_all(&rest).await.unwrap();
+    let mut answer = String::new();
+    let mut buffer = [0; 4096];
+    while !answer.contains("\"response\"") {
+        let read = stream.read(&mut buffer).await.unwrap();
+        assert_ne!(read, 0, "closed before the answer: {answer}");
+        answer.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+    assert!(answer.contains("\"allowed\":true"), "{answer}");
+    let ended = until_some("the process has ended", async || bailey.component.exited()).await;
+    assert!(ended.success(), "{ended}");
+}
+
+#[tokio::test]
+async fn both_versions_of_http_are_spoken() {
+    let bailey = Standalone::start(owner_policy);
+    let url = format!("https://127.0.0.1:{}/healthz", bailey.settings.webhook_port);
+    let response = client(&bailey.authority).get(&url).send().await.unwrap();
+    assert_eq!(response.version(), reqwest::Version::HTTP_2);
+    let certificate = Certificate::from_pem(&std::fs::read(&bailey.authority).unwrap()).unwrap();
+    let old = Client::builder().tls_certs_only([certificate]).no_proxy().http1_only().build().unwrap();
+    assert_eq!(old.get(&url).send().await.unwrap().version(), reqwest::Version::HTTP_11);
 }

@@ -2,6 +2,7 @@
 //! may look up. Nothing here is shared with another thread.
 
 mod engines;
+mod memory;
 mod mutate;
 mod objects;
 mod pool;
