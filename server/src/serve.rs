@@ -92,8 +92,9 @@ fn start_pool(args: &EvaluationArgs) -> anyhow::Result<EvaluationPool> {
 }
 
 fn wasm_runtime(args: &EvaluationArgs, pool: &EvaluationPool, limits: Limits) -> anyhow::Result<WasmRuntime> {
-    // One guest per evaluation thread, and room for settings checked at admission and load.
-    let slots = u32::try_from(pool.threads().saturating_add(4)).unwrap_or(u32::MAX);
+    // One guest per evaluation thread; room for those of late threads, for settings checked at load, and
+    // for slots that are still being cleaned while the next guest starts.
+    let slots = u32::try_from(pool.threads().saturating_mul(2).saturating_add(8)).unwrap_or(u32::MAX);
     WasmRuntime::new(WasmConfig { cache_dir: args.cache_dir.clone(), slots, limits })
         .map_err(|fault| anyhow!("cannot start the wasm engine: {fault}"))
 }
