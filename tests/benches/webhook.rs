@@ -213,9 +213,9 @@ fn document(kind: &str, name: &str, spec: Value) -> String {
 }
 
 fn release_binary() -> PathBuf {
-    let target = std::env::current_exe().expect("the bench's own path");
-    let release = target.ancestors().find(|folder| folder.ends_with("release")).expect("a release build");
-    let binary = release.join("bailey");
-    assert!(binary.is_file(), "no {}; run `cargo build --release -p cli` first", binary.display());
+    // target/PROFILE/deps/webhook-HASH: the load may be of any profile, the server is always a release.
+    let own = std::env::current_exe().expect("the bench's own path");
+    let binary = own.ancestors().nth(3).expect("a target folder").join("release/bailey");
+    assert!(binary.is_file(), "no {}; run `cargo xtask bench webhook`", binary.display());
     binary
 }

@@ -15,8 +15,15 @@ pub(crate) struct Arguments {
     criterion: Vec<String>,
 }
 
-/// Runs the criterion benchmarks of every crate.
+/// The load on a whole release server; all other benchmarks measure inside of one process.
+const WEBHOOK: &str = "webhook";
+
+/// Runs the criterion benchmarks of every crate, or the one that is named.
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
+    if arguments.name.as_deref() == Some(WEBHOOK) {
+        run::show("cargo", &["build", "--release", "--package", "cli"])?;
+        return run::show("cargo", &["bench", "--workspace", "--profile", "dev", "--bench", WEBHOOK]);
+    }
     // By pattern, so that only benchmarks are run and not the tests of libraries in bench mode.
     let name = arguments.name.as_deref().unwrap_or("*");
     let mut command = vec!["bench", "--workspace", "--bench", name];
