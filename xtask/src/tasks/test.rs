@@ -38,6 +38,11 @@ pub(crate) fn test(arguments: &Arguments) -> Result<()> {
     if arguments.no_cluster {
         command.extend(["--exclude", "tests"]);
     }
+    if arguments.cargo.is_empty() {
+        // Examples in the documentation first: they are few, and what closes the run should tell of tests.
+        run::show("cargo", &[&command[..], &["--doc"]].concat())?;
+        command.extend(["--lib", "--bins", "--tests"]);
+    }
     command.extend(arguments.cargo.iter().map(String::as_str));
     run::show("cargo", &command)
 }
