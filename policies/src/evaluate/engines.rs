@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Code, Request};
+use bytes::Bytes;
+use model::Code;
 use regorus::Value;
 
 use crate::rego::{RegoInstance, input};
@@ -37,25 +38,25 @@ struct Instance {
 }
 
 /// The review as every engine reads it; the Rego form is made when the first Rego policy asks.
-pub(super) struct Subject<'a> {
-    raw: &'a [u8],
+pub(super) struct Subject {
+    raw: Bytes,
     rego: Option<Value>,
 }
 
-impl<'a> Subject<'a> {
-    /// The request as it came.
-    pub(super) fn of(request: &'a Request) -> Self {
-        Self::of_text(&request.raw)
+impl Subject {
+    /// A request given as JSON text; [`model::Request::raw`] is the request as it came.
+    pub(super) fn new(raw: Bytes) -> Self {
+        Self { raw, rego: None }
     }
 
-    /// A request given as JSON text.
-    pub(super) fn of_text(raw: &'a [u8]) -> Self {
-        Self { raw, rego: None }
+    /// The JSON text.
+    pub(super) fn raw(&self) -> Bytes {
+        self.raw.clone()
     }
 
     fn rego(&mut self) -> Result<&Value, EvaluationError> {
         if self.rego.is_none() {
-            self.rego = Some(input::decode(self.raw)?);
+            self.rego = Some(input::decode(&self.raw)?);
         }
         self.rego.as_ref().ok_or_else(|| EvaluationError::new(Code::Internal, "the review was not decoded"))
     }
@@ -93,7 +94,7 @@ impl Engines {
         question: Question,
         compiled: &CompiledBinding,
         policy: &Arc<CompiledPolicy>,
-        subject: &mut Subject<'_>,
+        subject: &mut Subject,
         objects: &Objects,
         deadline: Instant,
     ) -> Result<Answer, EvaluationError> {
@@ -107,7 +108,7 @@ impl Engines {
             CompiledEngine::Rego(_) => self.ask_rego(question, compiled, policy, subject, objects, budget),
             CompiledEngine::Wasm(module) => {
                 let call = Call {
-                    request: subject.raw,
+                    request: &subject.raw,
                     settings: &compiled.parameters,
                     lookups: objects,
                     declared: &policy.policy.lookups,
@@ -127,7 +128,7 @@ impl Engines {
         question: Question,
         compiled: &CompiledBinding,
         policy: &Arc<CompiledPolicy>,
-        subject: &mut Subject<'_>,
+        subject: &mut Subject,
         objects: &Objects,
         budget: Duration,
     ) -> Result<Answer, EvaluationError> {

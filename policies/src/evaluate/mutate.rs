@@ -34,6 +34,8 @@ struct Mutation {
     /// The request without its object.
     envelope: Map<String, Value>,
     object: Value,
+    /// The request with the object as it is now: written and decoded once per change, not per policy.
+    subject: Subject,
     /// Bindings that are not asked again.
     excluded: BTreeSet<usize>,
     findings: BTreeMap<usize, Vec<Finding>>,
@@ -59,8 +61,15 @@ impl Evaluator {
         if !places.is_empty() {
             match read(request, text) {
                 Ok((envelope, object)) => {
-                    evaluation.patch =
-                        self.settle(&set, &places, envelope, object, deadline, &mut evaluation);
+                    let mutation = Mutation {
+                        envelope,
+                        object,
+                        subject: Subject::new(request.raw.clone()),
+                        excluded: BTreeSet::new(),
+                        findings: BTreeMap::new(),
+                        micros: BTreeMap::new(),
+                    };
+                    evaluation.patch = self.settle(&set, &places, mutation, deadline, &mut evaluation);
                 }
                 Err(error) => {
                     for compiled in places.iter().filter_map(|place| set.bindings.get(*place)) {
@@ -78,18 +87,12 @@ impl Evaluator {
         &mut self,
         set: &PolicySet,
         places: &[usize],
-        envelope: Map<String, Value>,
-        original: Value,
+        mut mutation: Mutation,
         deadline: Instant,
         evaluation: &mut Evaluation,
     ) -> Option<Value> {
-        let mut mutation = Mutation {
-            envelope,
-            object: original.clone(),
-            excluded: BTreeSet::new(),
-            findings: BTreeMap::new(),
-            micros: BTreeMap::new(),
-        };
+        let original = mutation.object.clone();
+        let as_it_came = mutation.subject.raw();
         loop {
             let mut changed = BTreeMap::new();
             for _ in 0..MAX_PASSES {
@@ -104,6 +107,7 @@ impl Evaluator {
             blame(set, &changed, &mutation, evaluation);
             mutation.excluded.extend(changed.keys());
             mutation.object.clone_from(&original);
+            mutation.subject = Subject::new(as_it_came.clone());
         }
         for place in places.iter().filter(|place| !mutation.excluded.contains(place)) {
             let Some(compiled) = set.bindings.get(*place) else { continue };
@@ -158,10 +162,9 @@ impl Evaluator {
             Target::Ready(policy) => policy,
             Target::Broken(fault) => return Err(EvaluationError::new(fault.code, fault.message.clone())),
         };
-        let text = mutation.request_text()?;
-        let mut subject = Subject::of_text(&text);
+        let subject = &mut mutation.subject;
         let answer =
-            self.engines.ask(Question::Mutate, compiled, policy, &mut subject, &self.objects, deadline)?;
+            self.engines.ask(Question::Mutate, compiled, policy, subject, &self.objects, deadline)?;
         let catalogue = &policy.policy.messages;
         let mut findings: Vec<Finding> =
             answer.observations.iter().map(|observation| finding(compiled, observation, catalogue)).collect();
@@ -170,7 +173,9 @@ impl Evaluator {
             let changed = patching::apply(&mutation.object, wanted)?;
             paths = patching::paths(&mutation.object, &changed);
             if compiled.binding.enforcement == Enforcement::Deny {
-                mutation.object = changed;
+                if !paths.is_empty() {
+                    mutation.change(changed)?;
+                }
             } else if !paths.is_empty() {
                 findings.push(would_change(compiled, &paths));
                 paths.clear();
@@ -182,12 +187,15 @@ impl Evaluator {
 }
 
 impl Mutation {
-    /// The request with the object as it is now.
-    fn request_text(&mut self) -> Result<Vec<u8>, EvaluationError> {
-        self.envelope.insert("object".to_owned(), self.object.clone());
-        serde_json::to_vec(&self.envelope).map_err(|error| {
+    /// Makes this the object that the next policy sees.
+    fn change(&mut self, object: Value) -> Result<(), EvaluationError> {
+        self.envelope.insert("object".to_owned(), object.clone());
+        let text = serde_json::to_vec(&self.envelope).map_err(|error| {
             EvaluationError::new(Code::Internal, format!("the review cannot be written: {error}"))
-        })
+        })?;
+        self.object = object;
+        self.subject = Subject::new(text.into());
+        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ impl Evaluator {
         evaluation.note_match_failures();
         let start = Instant::now();
         let set = Arc::clone(&self.set);
-        let mut subject = Subject::of(request);
+        let mut subject = Subject::new(request.raw.clone());
         for compiled in places.iter().filter_map(|place| set.bindings.get(*place)) {
             self.validate_one(compiled, &mut subject, deadline, &mut evaluation);
         }
@@ -37,7 +37,7 @@ impl Evaluator {
     fn validate_one(
         &mut self,
         compiled: &CompiledBinding,
-        subject: &mut Subject<'_>,
+        subject: &mut Subject,
         deadline: Instant,
         evaluation: &mut Evaluation,
     ) {
