@@ -106,6 +106,28 @@ fn policies_that_undo_each_other_fail_by_name_and_leave_nothing() {
 }
 
 #[test]
+fn a_policy_that_fails_on_its_own_result_leaves_nothing_of_it() {
+    let turns_bad = r#"patch contains {"op": "add", "path": "/metadata/labels/x", "value": "y"} if {
+            not input.review.object.metadata.labels.x
+        }
+        patch contains {"op": "replace", "path": "/spec/absent", "value": 1} if {
+            input.review.object.metadata.labels.x
+        }"#;
+    let mut ignored = binding("a", "turns-bad");
+    ignored.failure_policy = FailurePolicy::Ignore;
+    let mut world = World::new();
+    world.load(&sources(
+        vec![policy("turns-bad", turns_bad), sets("sets", "other", "1")],
+        vec![ignored, binding("b", "sets")],
+    ));
+    let evaluation = world.mutate(&create(pod()));
+    assert_eq!(evaluation.failures.len(), 1);
+    assert_eq!(evaluation.failures[0].code, Code::MutationInvalid);
+    let other = json!([{"op": "add", "path": "/metadata/labels/other", "value": "1"}]);
+    assert_eq!(evaluation.patch, Some(other));
+}
+
+#[test]
 fn a_policy_that_repeats_its_change_is_not_idempotent() {
     let appends =
         r#"patch contains {"op": "add", "path": "/spec/containers/-", "value": {"name": "sidecar"}}"#;

@@ -5,8 +5,8 @@
 //! passes do not come to rest, the policies that changed something in the last one are at fault: one
 //! alone undoes or repeats its own work ([`Code::MutationNotIdempotent`]), several undo each other's
 //! ([`Code::MutationConflict`]). They fail, and the rest are run again without them, so nothing of a
-//! conflict reaches the object even where its failure is ignored. Each restart drops a policy, so there
-//! are at most as many as policies.
+//! conflict reaches the object even where its failure is ignored. So it is with a policy that changed
+//! something and then fails. Each restart drops a policy, so there are at most as many as policies.
 //!
 //! Cost: policies that change nothing are asked once; where one does, every policy is asked twice.
 
@@ -29,6 +29,16 @@ use super::{Evaluation, Evaluator, finding, micros_since};
 /// The most passes before policies that still change the object are at fault.
 const MAX_PASSES: usize = 3;
 
+/// How a row of passes ended.
+enum Outcome {
+    /// No policy wants another change.
+    AtRest,
+    /// These still changed something in the last pass, at these paths.
+    Restless(BTreeMap<usize, Vec<String>>),
+    /// A policy failed after it had changed the object.
+    Tainted,
+}
+
 /// The state of one request's mutation.
 struct Mutation {
     /// The request without its object.
@@ -38,6 +48,8 @@ struct Mutation {
     subject: Subject,
     /// Bindings that are not asked again.
     excluded: BTreeSet<usize>,
+    /// Bindings whose changes are in the object.
+    changed: BTreeSet<usize>,
     findings: BTreeMap<usize, Vec<Finding>>,
     micros: BTreeMap<usize, u32>,
 }
@@ -66,6 +78,7 @@ impl Evaluator {
                         object,
                         subject: Subject::new(request.raw.clone()),
                         excluded: BTreeSet::new(),
+                        changed: BTreeSet::new(),
                         findings: BTreeMap::new(),
                         micros: BTreeMap::new(),
                     };
@@ -94,20 +107,17 @@ impl Evaluator {
         let original = mutation.object.clone();
         let as_it_came = mutation.subject.raw();
         loop {
-            let mut changed = BTreeMap::new();
-            for _ in 0..MAX_PASSES {
-                changed = self.pass(set, places, &mut mutation, deadline, evaluation);
-                if changed.is_empty() {
-                    break;
+            match self.passes(set, places, &mut mutation, deadline, evaluation) {
+                Outcome::AtRest => break,
+                Outcome::Restless(changed) => {
+                    blame(set, &changed, &mutation, evaluation);
+                    mutation.excluded.extend(changed.keys());
                 }
+                Outcome::Tainted => {}
             }
-            if changed.is_empty() {
-                break;
-            }
-            blame(set, &changed, &mutation, evaluation);
-            mutation.excluded.extend(changed.keys());
             mutation.object.clone_from(&original);
             mutation.subject = Subject::new(as_it_came.clone());
+            mutation.changed.clear();
         }
         for place in places.iter().filter(|place| !mutation.excluded.contains(place)) {
             let Some(compiled) = set.bindings.get(*place) else { continue };
@@ -116,6 +126,29 @@ impl Evaluator {
         }
         evaluation.findings.extend(mutation.findings.into_values().flatten());
         patching::difference(&original, &mutation.object)
+    }
+
+    /// Passes until nothing changes, or it cannot be helped.
+    fn passes(
+        &mut self,
+        set: &PolicySet,
+        places: &[usize],
+        mutation: &mut Mutation,
+        deadline: Instant,
+        evaluation: &mut Evaluation,
+    ) -> Outcome {
+        let mut changed = BTreeMap::new();
+        for _ in 0..MAX_PASSES {
+            changed = self.pass(set, places, mutation, deadline, evaluation);
+            if !mutation.changed.is_disjoint(&mutation.excluded) {
+                return Outcome::Tainted;
+            }
+            if changed.is_empty() {
+                return Outcome::AtRest;
+            }
+            mutation.changed.extend(changed.keys());
+        }
+        Outcome::Restless(changed)
     }
 
     /// Asks every binding once, in order; gives the paths each one changed.
