@@ -34,3 +34,14 @@ pub enum ObjectEvent {
     /// A kind is no longer cached: lookups of it fail.
     Drop(LookupKind),
 }
+
+impl ObjectEvent {
+    /// The kind whose objects change.
+    pub fn kind(&self) -> &LookupKind {
+        match self {
+            Self::Upsert(object) => &object.key.kind,
+            Self::Delete(key) => &key.kind,
+            Self::Replace(kind, _) | Self::Drop(kind) => kind,
+        }
+    }
+}

@@ -28,6 +28,18 @@ pub(crate) struct CompiledBinding {
     pub(crate) target: Target,
 }
 
+impl CompiledBinding {
+    /// The kinds that the binding's policy may look up, where it is written in Rego.
+    pub(crate) fn rego_lookups(&self) -> Option<&[LookupKind]> {
+        match &self.target {
+            Target::Ready(policy) if matches!(policy.engine, CompiledEngine::Rego(_)) => {
+                Some(&policy.policy.lookups)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What a binding asks.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {

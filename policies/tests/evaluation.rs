@@ -198,6 +198,28 @@ fn lookups_need_their_kind_in_the_cache() {
 }
 
 #[test]
+fn a_policy_sees_only_the_kinds_it_declares() {
+    let counts = r#"deny contains sprintf("%v kinds", [count(kinds)]) if {
+        kinds := {kind | some version; some kind, _ in data.inventory.cluster[version]}
+    }"#;
+    let (mut one, mut both) = (policy("one", counts), policy("both", counts));
+    let node = GroupVersionKind { group: String::new(), version: "v1".into(), kind: "Node".into() };
+    one.lookups = vec![namespace_kind()];
+    both.lookups = vec![namespace_kind(), node.clone()];
+    let mut world = World::new();
+    let event = |kind: &GroupVersionKind| {
+        let key = ObjectKey { kind: kind.clone(), namespace: String::new(), name: "x".into() };
+        ObjectEvent::Replace(kind.clone(), vec![StoredObject { key, json: "{}".into() }])
+    };
+    // One kind is there before the policies are, the other comes later.
+    world.events.send(event(&node)).unwrap();
+    world.validate(&create(pod()));
+    world.load(&sources(vec![one, both], vec![binding("a", "one"), binding("b", "both")]));
+    world.events.send(event(&namespace_kind())).unwrap();
+    assert_eq!(messages(&mut world, &create(pod())), ["1 kinds", "2 kinds"]);
+}
+
+#[test]
 fn a_delete_is_judged_by_the_old_object() {
     let rules = "deny contains \"kept\" if input.review.oldObject.metadata.labels.app == \"web\"";
     let mut selected = binding("b", "p");

@@ -135,7 +135,7 @@ impl Engines {
         let parameters =
             self.parameters.get(&compiled.binding.name).cloned().unwrap_or_else(Value::new_object);
         let input = input::envelope(subject.rego()?, &parameters);
-        let data = if policy.policy.lookups.is_empty() { Value::new_object() } else { objects.data() };
+        let data = objects.data(&policy.policy.lookups);
         let instance = self.instance(policy)?;
         match question {
             Question::Validate => instance.validate(input, data, &policy.limits, budget),

@@ -67,6 +67,7 @@ impl Evaluator {
     /// Puts a set in force: makes this thread's instances of its policies.
     pub fn adopt(&mut self, set: Arc<PolicySet>) {
         self.engines.adopt(&set);
+        self.objects.serve(set.bindings.iter().filter_map(CompiledBinding::rego_lookups));
         self.routes.clear();
         self.set = set;
     }

@@ -5,21 +5,60 @@ use std::sync::Arc;
 
 use model::{Code, LabelSelector, LookupKind, ObjectEvent, ObjectKey, ObjectMeta, Request, StoredObject};
 
-use crate::rego::RegoInventory;
+use crate::rego::{InventoryChange, RegoInventory};
 use crate::{EvaluationError, Lookups};
 
 /// Objects by kind and key, in the forms Rego and guests read, and the labels of namespaces.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
-    inventory: RegoInventory,
+    /// What Rego policies read, one for each list of kinds that a policy declares.
+    views: Vec<View>,
     kinds: BTreeMap<LookupKind, BTreeMap<(String, String), Arc<str>>>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
 }
 
+/// The inventory of the policies that declare just these kinds: of other kinds they see nothing.
+#[derive(Debug)]
+struct View {
+    kinds: Vec<LookupKind>,
+    inventory: RegoInventory,
+}
+
 impl Objects {
+    /// Makes a view for each of these lists of kinds, drops those that no policy declares any more.
+    pub(super) fn serve<'a>(&mut self, declared: impl IntoIterator<Item = &'a [LookupKind]>) {
+        let mut known = std::mem::take(&mut self.views);
+        for kinds in declared.into_iter().filter(|kinds| !kinds.is_empty()) {
+            if self.views.iter().any(|view| view.kinds == kinds) {
+                continue;
+            }
+            let place = known.iter().position(|view| view.kinds == kinds);
+            let view = place.map_or_else(|| self.view(kinds), |place| known.swap_remove(place));
+            self.views.push(view);
+        }
+    }
+
+    fn view(&self, kinds: &[LookupKind]) -> View {
+        let mut inventory = RegoInventory::new();
+        for (kind, objects) in kinds.iter().filter_map(|kind| self.kinds.get_key_value(kind)) {
+            let objects = objects.iter().map(|((namespace, name), json)| StoredObject {
+                key: ObjectKey { kind: kind.clone(), namespace: namespace.clone(), name: name.clone() },
+                json: Arc::clone(json),
+            });
+            let all = ObjectEvent::Replace(kind.clone(), objects.collect());
+            inventory.apply(&InventoryChange::decode(&all));
+        }
+        View { kinds: kinds.to_vec(), inventory }
+    }
+
     /// Takes in a change; returns the namespaces whose labels it changed.
     pub(super) fn apply(&mut self, event: &ObjectEvent) -> BTreeSet<String> {
-        self.inventory.apply(event);
+        let kind = event.kind();
+        let mut views = self.views.iter_mut().filter(|view| view.kinds.contains(kind)).peekable();
+        if views.peek().is_some() {
+            let change = InventoryChange::decode(event);
+            views.for_each(|view| view.inventory.apply(&change));
+        }
         let mut touched = BTreeSet::new();
         match event {
             ObjectEvent::Upsert(object) => self.upsert(object, &mut touched),
@@ -51,9 +90,10 @@ impl Objects {
         self.kinds.keys().any(is_namespace)
     }
 
-    /// Every cached object, as Rego reads it under `data`.
-    pub(super) fn data(&self) -> regorus::Value {
-        self.inventory.data()
+    /// The cached objects of these kinds, as Rego reads them under `data`.
+    pub(super) fn data(&self, kinds: &[LookupKind]) -> regorus::Value {
+        let view = self.views.iter().find(|view| view.kinds == kinds);
+        view.map_or_else(regorus::Value::new_object, |view| view.inventory.data())
     }
 
     /// Checks that every declared kind is cached.

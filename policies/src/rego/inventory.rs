@@ -12,7 +12,36 @@ use regorus::Value;
 use super::builtins::forget;
 use super::input;
 
-/// The objects of the watch caches, as `data` for policies.
+/// A change of the watch caches, decoded once for all the inventories that follow it.
+#[derive(Debug)]
+pub enum InventoryChange {
+    /// An object is there, or is another.
+    Set(Vec<String>, Value),
+    /// An object is gone.
+    Remove(Vec<String>),
+    /// These are all objects of a kind.
+    Replace(LookupKind, Vec<(Vec<String>, Value)>),
+}
+
+impl InventoryChange {
+    /// Decodes a change. An object that is not JSON is left out, and that is logged.
+    pub fn decode(event: &ObjectEvent) -> Self {
+        match event {
+            ObjectEvent::Upsert(object) => match decode(object) {
+                Some(value) => Self::Set(path(&object.key), value),
+                None => Self::Remove(path(&object.key)),
+            },
+            ObjectEvent::Delete(key) => Self::Remove(path(key)),
+            ObjectEvent::Replace(kind, objects) => Self::Replace(
+                kind.clone(),
+                objects.iter().filter_map(|object| Some((path(&object.key), decode(object)?))).collect(),
+            ),
+            ObjectEvent::Drop(kind) => Self::Replace(kind.clone(), Vec::new()),
+        }
+    }
+}
+
+/// Objects of the watch caches, as `data` for policies.
 #[derive(Debug, Clone)]
 pub struct RegoInventory {
     data: Value,
@@ -32,20 +61,16 @@ impl RegoInventory {
         Self { data: Value::from(BTreeMap::from([(Value::from("inventory"), inventory)])) }
     }
 
-    /// Follows one change of the watch caches. An object that is not JSON is left out, and that is logged.
-    pub fn apply(&mut self, event: &ObjectEvent) {
+    /// Follows one change of the watch caches.
+    pub fn apply(&mut self, change: &InventoryChange) {
         forget();
-        match event {
-            ObjectEvent::Upsert(object) => match decode(object) {
-                Some(value) => self.set(&path(&object.key), value),
-                None => self.remove(&path(&object.key)),
-            },
-            ObjectEvent::Delete(key) => self.remove(&path(key)),
-            ObjectEvent::Replace(kind, objects) => {
+        match change {
+            InventoryChange::Set(path, value) => self.set(path, value.clone()),
+            InventoryChange::Remove(path) => self.remove(path),
+            InventoryChange::Replace(kind, objects) => {
                 self.clear(kind);
                 self.fill(objects);
             }
-            ObjectEvent::Drop(kind) => self.clear(kind),
         }
     }
 
@@ -55,17 +80,14 @@ impl RegoInventory {
     }
 
     /// Puts in the objects of one kind, a map at a time.
-    fn fill(&mut self, objects: &[StoredObject]) {
-        let mut maps: BTreeMap<Vec<&str>, BTreeMap<Value, Value>> = BTreeMap::new();
-        let paths: Vec<Vec<String>> = objects.iter().map(|object| path(&object.key)).collect();
-        for (object, path) in objects.iter().zip(&paths) {
-            let Some(value) = decode(object) else { continue };
-            let parents = path.iter().take(path.len().saturating_sub(1)).map(String::as_str).collect();
-            maps.entry(parents).or_default().insert(Value::from(object.key.name.as_str()), value);
+    fn fill(&mut self, objects: &[(Vec<String>, Value)]) {
+        let mut maps: BTreeMap<&[String], BTreeMap<Value, Value>> = BTreeMap::new();
+        for (path, value) in objects {
+            let Some((name, parents)) = path.split_last() else { continue };
+            maps.entry(parents).or_default().insert(Value::from(name.as_str()), value.clone());
         }
         for (path, map) in maps {
-            let path: Vec<String> = path.into_iter().map(str::to_owned).collect();
-            self.set(&path, Value::from(map));
+            self.set(path, Value::from(map));
         }
     }
 

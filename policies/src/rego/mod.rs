@@ -32,7 +32,7 @@ mod runner;
 mod tests;
 
 pub use instance::RegoInstance;
-pub use inventory::RegoInventory;
+pub use inventory::{InventoryChange, RegoInventory};
 pub use program::{EvaluationPath, RegoProgram};
 
 /// The stack that a thread needs to evaluate policies, in bytes, unoptimised builds included.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::rego::RegoInventory;
+use crate::rego::{InventoryChange, RegoInventory};
 use model::{LookupKind, ObjectEvent, ObjectKey, StoredObject};
 
 fn kind(group: &str, version: &str, kind: &str) -> LookupKind {
@@ -18,6 +18,10 @@ fn ingress(namespace: &str, name: &str, host: &str) -> StoredObject {
     StoredObject { key: key(namespace, name), json: format!(r#"{{"spec":{{"host":"{host}"}}}}"#).into() }
 }
 
+fn follow(inventory: &mut RegoInventory, event: &ObjectEvent) {
+    inventory.apply(&InventoryChange::decode(event));
+}
+
 fn json(inventory: &RegoInventory) -> serde_json::Value {
     serde_json::from_str(&inventory.data().to_json_str().unwrap()).unwrap()
 }
@@ -27,10 +31,10 @@ fn the_inventory_follows_events_in_gatekeepers_shape() {
     let mut inventory = RegoInventory::new();
     let empty = json(&inventory);
     assert_eq!(empty, serde_json::json!({"inventory": {"cluster": {}, "namespace": {}}}));
-    inventory.apply(&ObjectEvent::Upsert(ingress("a", "x", "one")));
+    follow(&mut inventory, &ObjectEvent::Upsert(ingress("a", "x", "one")));
     let old = inventory.data();
-    inventory.apply(&ObjectEvent::Upsert(ingress("a", "x", "two")));
-    inventory.apply(&ObjectEvent::Upsert(ingress("", "c", "three")));
+    follow(&mut inventory, &ObjectEvent::Upsert(ingress("a", "x", "two")));
+    follow(&mut inventory, &ObjectEvent::Upsert(ingress("", "c", "three")));
     assert_eq!(
         json(&inventory),
         serde_json::json!({"inventory": {
@@ -39,9 +43,9 @@ fn the_inventory_follows_events_in_gatekeepers_shape() {
         }})
     );
     assert!(old.to_json_str().unwrap().contains("one"), "a document that is in use does not change");
-    inventory.apply(&ObjectEvent::Delete(key("a", "x")));
-    inventory.apply(&ObjectEvent::Delete(key("nowhere", "x")));
-    inventory.apply(&ObjectEvent::Delete(key("", "c")));
+    follow(&mut inventory, &ObjectEvent::Delete(key("a", "x")));
+    follow(&mut inventory, &ObjectEvent::Delete(key("nowhere", "x")));
+    follow(&mut inventory, &ObjectEvent::Delete(key("", "c")));
     assert_eq!(json(&inventory), empty, "empty maps are taken out");
 }
 
@@ -52,14 +56,12 @@ fn replacing_and_dropping_concern_one_kind() {
         key: ObjectKey { kind: kind("", "v1", "Node"), namespace: String::new(), name: "n".into() },
         json: "{}".into(),
     };
-    inventory.apply(&ObjectEvent::Upsert(node));
-    inventory.apply(&ObjectEvent::Upsert(ingress("gone", "x", "h")));
+    follow(&mut inventory, &ObjectEvent::Upsert(node));
+    follow(&mut inventory, &ObjectEvent::Upsert(ingress("gone", "x", "h")));
     let ingresses = kind("networking.k8s.io", "v1", "Ingress");
     let bad = StoredObject { key: key("a", "bad"), json: "{".into() };
-    inventory.apply(&ObjectEvent::Replace(
-        ingresses.clone(),
-        vec![ingress("a", "y", "h"), ingress("b", "z", "h"), bad],
-    ));
+    let all = vec![ingress("a", "y", "h"), ingress("b", "z", "h"), bad];
+    follow(&mut inventory, &ObjectEvent::Replace(ingresses.clone(), all));
     let nodes = serde_json::json!({"v1": {"Node": {"n": {}}}});
     let one = serde_json::json!({"spec": {"host": "h"}});
     let in_namespace = |name: &str| serde_json::json!({"networking.k8s.io/v1": {"Ingress": {name: one}}});
@@ -67,7 +69,7 @@ fn replacing_and_dropping_concern_one_kind() {
         json(&inventory),
         serde_json::json!({"inventory": {"cluster": nodes, "namespace": {"a": in_namespace("y"), "b": in_namespace("z")}}})
     );
-    inventory.apply(&ObjectEvent::Drop(ingresses));
+    follow(&mut inventory, &ObjectEvent::Drop(ingresses));
     assert_eq!(json(&inventory), serde_json::json!({"inventory": {"cluster": nodes, "namespace": {}}}));
 }
 
@@ -91,7 +93,7 @@ fn a_policy_that_declares_lookups_reads_the_inventory() {
             (ObjectEvent::Upsert(ingress("a", "x", "h")), vec!["host `h` is taken by `a/x`"]),
             (ObjectEvent::Delete(key("a", "x")), vec![]),
         ] {
-            inventory.apply(&event);
+            follow(&mut inventory, &event);
             let answer =
                 instance.validate(review(request), inventory.data(), &limits, limits.timeout).unwrap();
             let found: Vec<&str> = answer.observations.iter().map(|o| o.message.as_str()).collect();
