@@ -3,18 +3,22 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use admission::ConfigCheck;
-use model::{LoadFault, Request};
+use model::{Code, LoadFault, Request};
 use policies::Compiler;
-use tenancy::api::{ConfigObject, DraftSource, PolicyDraft};
+use tenancy::api::{ConfigObject, PolicyDraft};
+use tenancy::cluster::Cluster;
+use tokio::runtime::Handle;
 
 /// A check against this compiler. It keeps nothing: what is accepted comes back through the watch.
-pub(crate) fn config_check(compiler: Arc<RwLock<Compiler>>) -> ConfigCheck {
+///
+/// It is called where blocking is allowed, within a Tokio runtime.
+pub(crate) fn config_check(compiler: Arc<RwLock<Compiler>>, cluster: Option<Arc<Cluster>>) -> ConfigCheck {
     Arc::new(move |request: &Request| {
         let Some(object) = &request.object else { return Ok(Vec::new()) };
-        let compiler = compiler.read().unwrap_or_else(PoisonError::into_inner);
         match tenancy::api::decode(object)? {
-            ConfigObject::Policy(draft) => check_policy(&compiler, &draft),
+            ConfigObject::Policy(draft) => check_policy(&compiler, cluster.as_deref(), &draft),
             ConfigObject::Binding(binding) => {
+                let compiler = compiler.read().unwrap_or_else(PoisonError::into_inner);
                 compiler.check_binding(&binding)?;
                 let missing = !compiler.has_policy(&binding.policy);
                 Ok(missing.then(|| missing_policy(&binding.policy)).into_iter().collect())
@@ -23,17 +27,26 @@ pub(crate) fn config_check(compiler: Arc<RwLock<Compiler>>) -> ConfigCheck {
     })
 }
 
-fn check_policy(compiler: &Compiler, draft: &PolicyDraft) -> Result<Vec<String>, LoadFault> {
-    if let DraftSource::Wasm { module, .. } = &draft.source {
-        // The module is read, and its digest compared, by the loader; its fault is in the status.
-        let location = &module.location;
-        return Ok(vec![format!("{location} is checked when it is loaded, see the policy's status")]);
+fn check_policy(
+    compiler: &RwLock<Compiler>,
+    cluster: Option<&Cluster>,
+    draft: &PolicyDraft,
+) -> Result<Vec<String>, LoadFault> {
+    let resolved = draft.resolve(|location| match cluster {
+        Some(cluster) => Handle::current().block_on(cluster.read_module(location)),
+        None => Err(LoadFault::new(Code::ModuleUnavailable, format!("{location} is not read here"))),
+    });
+    match resolved {
+        Ok(policy) => {
+            let compiler = compiler.read().unwrap_or_else(PoisonError::into_inner);
+            compiler.check_policy(&policy).map(|()| Vec::new())
+        }
+        // The module may be applied after its policy: that is no reason to refuse the policy.
+        Err(fault) if matches!(fault.code, Code::ModuleUnavailable | Code::ModuleDigestMismatch) => {
+            Ok(vec![format!("{}; the policy is in force once that is right, see its status", fault.message)])
+        }
+        Err(fault) => Err(fault),
     }
-    let policy = draft.resolve(|location| {
-        Err(LoadFault::new(model::Code::ModuleUnavailable, format!("{location} is not read here")))
-    })?;
-    compiler.check_policy(&policy)?;
-    Ok(Vec::new())
 }
 
 fn missing_policy(name: &str) -> String {

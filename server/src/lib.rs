@@ -15,6 +15,7 @@ mod serve;
 mod source;
 mod telemetry;
 mod tls;
+mod trace_context;
 
 pub use args::{EvaluationArgs, LogFormat, Role, ServeArgs, TlsArgs};
 pub use serve::serve;

@@ -24,7 +24,7 @@ use crate::load::LoadMetrics;
 use crate::probes::{Probes, Readiness};
 use crate::telemetry::Telemetry;
 use crate::tls::Tls;
-use crate::{sample, source};
+use crate::{sample, source, trace_context};
 
 /// How long the last records may take to be written at shutdown.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -44,19 +44,22 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let compiler =
         Arc::new(RwLock::new(Compiler::new(wasm_runtime(&args.evaluation, &pool, limits)?, limits)));
     let readiness = Arc::new(Readiness::default());
+    let mut tasks = JoinSet::new();
+    let parts = source::Parts {
+        compiler: Arc::clone(&compiler),
+        pool: Arc::clone(&pool),
+        readiness: Arc::clone(&readiness),
+        load_metrics: LoadMetrics::register(&mut registry),
+    };
+    let cluster = source::start(&args, parts, &mut tasks).await?;
     let admission = Arc::new(Admission::new(
         Arc::clone(&pool),
         audit,
         AdmissionMetrics::register(&mut registry),
-        config_check(Arc::clone(&compiler)),
+        config_check(compiler, cluster.clone()),
         Contact(args.contact.clone()),
         Arc::clone(&readiness.loaded),
     ));
-    let mut tasks = JoinSet::new();
-    let load_metrics = LoadMetrics::register(&mut registry);
-    let parts =
-        source::Parts { compiler, pool: Arc::clone(&pool), readiness: Arc::clone(&readiness), load_metrics };
-    let cluster = source::start(&args, parts, &mut tasks).await?;
     let stop = CancellationToken::new();
     let servers =
         listen_all(&args, admission, Arc::clone(&readiness), &pool, cluster, registry, &stop).await?;
@@ -117,7 +120,11 @@ async fn listen_all(
     let plain = bind(args.http_listen).await?;
     let body_bytes = usize::try_from(args.evaluation.max_body_bytes).unwrap_or(16 << 20);
     let probes = crate::probes::router(Arc::new(Probes { readiness, registry, sample }));
-    let routes = admission::router(admission, HttpLimits { body_bytes }).merge(probes.clone());
+    let mut reviews = admission::router(admission, HttpLimits { body_bytes });
+    if args.otlp_endpoint.is_some() {
+        reviews = reviews.layer(axum::middleware::from_fn(trace_context::follow));
+    }
+    let routes = reviews.merge(probes.clone());
     tracing::info!(webhook = %webhook.local_addr()?, http = %plain.local_addr()?, "listening");
     let mut servers = JoinSet::new();
     servers.spawn(listen::serve(webhook, Some(tls), routes, stop.clone()));

@@ -13,10 +13,12 @@ mod state;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kube::Client;
-use model::{LookupKind, ObjectEvent, Sources};
+use model::{Digest, LoadFault, LookupKind, ObjectEvent, Sources};
 use tokio::sync::watch;
 
+use crate::api::ModuleLocation;
 use crate::status::{self, StatusReport, StatusWriter};
 use crate::tasks::{Task, Tasks};
 use lookups::Lookups;
@@ -41,12 +43,12 @@ impl Default for ClusterOptions {
 }
 
 /// A running watch of the cluster; dropping it ends the watch.
-#[derive(Debug)]
 pub struct Cluster {
     /// Policies and bindings; empty until both kinds are listed.
     pub sources: watch::Receiver<Arc<Sources>>,
     /// Whether policies, bindings and every declared kind are listed, or known not to be served.
     pub synced: watch::Receiver<bool>,
+    client: Client,
     lookups: Lookups,
     objects: watch::Receiver<[WatchState; 2]>,
     status: Option<StatusWriter>,
@@ -60,6 +62,7 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     let lookups = Lookups::new(client.clone(), options.page_size, tasks.clone());
     lookups.set_kinds(&BTreeSet::new());
     let (objects, handles) = Objects::new(client.clone(), options.page_size, tasks.clone(), lookups.clone());
+    let reader = client.clone();
     let mut watches = vec![tasks.spawn("policy objects", objects.run())];
     let status = options.write_status.then(|| {
         let (writer, run) = status::writer(client, handles.observed);
@@ -70,6 +73,7 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     Cluster {
         sources: handles.sources,
         synced,
+        client: reader,
         lookups,
         objects: handles.state,
         status,
@@ -97,6 +101,14 @@ impl Cluster {
         if let Some(status) = &self.status {
             status.report(reports);
         }
+    }
+
+    /// Reads a module as it is now, for a policy that is not in force yet.
+    ///
+    /// # Errors
+    /// [`model::Code::ModuleUnavailable`] when it is not there, or may not be read.
+    pub async fn read_module(&self, location: &ModuleLocation) -> Result<(Bytes, Digest), LoadFault> {
+        modules::read_now(self.client.clone(), location).await
     }
 
     /// How the watches stand, for metrics.

@@ -14,7 +14,7 @@ use model::{Digest, LoadFault};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::retry::{shown, watch_pauses};
+use super::retry::{api_message, shown, watch_pauses};
 use crate::api::ModuleLocation;
 use crate::files::read_module;
 use crate::tasks::{Task, Tasks};
@@ -121,6 +121,33 @@ impl Modules {
                 self.tasks.spawn(task, follow(events, holder.clone(), found, secret))
             }
         }
+    }
+}
+
+/// Reads a module once, as it is now, without watching it.
+pub(super) async fn read_now(client: Client, location: &ModuleLocation) -> Module {
+    let unreadable =
+        |error: &kube::Error| location.unavailable(format!("cannot be read: {}", api_message(error)));
+    let (holder, key) = holder(location);
+    let keys = match holder {
+        Holder::File(_) => {
+            let file = location.clone();
+            let read = tokio::task::spawn_blocking(move || read_module(&file)).await;
+            return read
+                .unwrap_or_else(|error| Err(location.unavailable(format!("cannot be read: {error}"))));
+        }
+        Holder::ConfigMap { namespace, name } => {
+            let found = Api::<ConfigMap>::namespaced(client, &namespace).get_opt(&name).await;
+            found.map_err(|error| unreadable(&error))?.map(config_map)
+        }
+        Holder::Secret { namespace, name } => {
+            let found = Api::<Secret>::namespaced(client, &namespace).get_opt(&name).await;
+            found.map_err(|error| unreadable(&error))?.map(secret)
+        }
+    };
+    match keys.and_then(|mut keys| keys.remove(&key)) {
+        Some(bytes) => location.accept(bytes),
+        None => Err(location.unavailable("is not there")),
     }
 }
 
