@@ -1,6 +1,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
@@ -12,6 +13,12 @@ const CHOICE: &str = "BAILEY_GUEST_TOOLCHAIN";
 
 /// The linker of the Debian packages.
 const DEBIAN_LINKER: &str = "wasm-ld-22";
+
+/// What the compiler for guests is made of on Debian.
+const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-22"];
+
+/// How long `rustup` may take to fetch the target.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What to do where there is no compiler for guests.
 const MISSING: &str = "the Rust target `wasm32-unknown-unknown` is missing and cannot be added. Either run \
@@ -27,13 +34,14 @@ pub enum Rust {
 }
 
 impl Rust {
-    /// The first that works: the target is installed, `rustup` can install it, Debian's packages.
+    /// The first that works: the target is installed, `rustup` can install it, Debian's packages are there or
+    /// can be installed.
     pub fn find() -> anyhow::Result<Self> {
         let choice = std::env::var(CHOICE).unwrap_or_default();
         let installed = || has_target() || (add_target() && has_target());
         match choice.as_str() {
             "" if installed() => Ok(Self::Installed),
-            "" | "debian" if has_debian() => Ok(Self::Debian),
+            "" | "debian" if has_debian() || (install_debian() && has_debian()) => Ok(Self::Debian),
             "rustup" if installed() => Ok(Self::Installed),
             "" | "debian" | "rustup" => bail!(MISSING),
             other => bail!("`{CHOICE}` is `{other}`, `rustup` or `debian` would pass"),
@@ -100,9 +108,38 @@ fn has_target() -> bool {
     output.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
 }
 
+/// Asks `rustup` for the target; without a network it would wait for long.
 fn add_target() -> bool {
     println!("adding the Rust target {TARGET}");
-    Command::new("rustup").args(["target", "add", TARGET]).status().is_ok_and(|status| status.success())
+    let Ok(mut rustup) = Command::new("rustup").args(["target", "add", TARGET]).spawn() else { return false };
+    let start = Instant::now();
+    loop {
+        match rustup.try_wait() {
+            Ok(Some(status)) => return status.success(),
+            Ok(None) if start.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(100)),
+            Ok(None) | Err(_) => {
+                let _ = rustup.kill();
+                let _ = rustup.wait();
+                return false;
+            }
+        }
+    }
+}
+
+/// Installs Debian's packages, where this is Debian and we are root.
+fn install_debian() -> bool {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    if !root || !Path::new("/etc/debian_version").is_file() {
+        return false;
+    }
+    println!("installing {}", DEBIAN_PACKAGES.join(" "));
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(["--quiet", "--assume-yes"]).args(arguments);
+        command.status().is_ok_and(|status| status.success())
+    };
+    let install = [&["install", "--no-install-recommends"][..], &DEBIAN_PACKAGES[..]].concat();
+    apt(&["update"]) && apt(&install)
 }
 
 fn has_debian() -> bool {
