@@ -6,18 +6,16 @@
 //!
 //! `cargo xtask bench webhook`
 
-#[path = "../../policies/benches/support/mod.rs"]
+#[path = "support/mod.rs"]
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use model::{PolicyBinding, Sources};
-use serde_json::{Value, json};
 use xtask::http::{free_ports, is_ok};
 
 const WARM_UP: usize = 2_000;
@@ -40,7 +38,7 @@ const SCENARIOS: &[Scenario] = &[
 
 fn main() {
     rustls::crypto::aws_lc_rs::default_provider().install_default().expect("one crypto provider");
-    let binary = release_binary();
+    let binary = support::release_binary();
     let reviews: Vec<Bytes> = (1..=6).map(support::review).collect();
     let mean = reviews.iter().map(Bytes::len).sum::<usize>() / reviews.len();
     println!("reviews of {mean} bytes on average, {REVIEWS} per row, server on one processor\n");
@@ -61,15 +59,11 @@ fn main() {
             scenario.name,
             latencies.len() as f64 / elapsed.as_secs_f64(),
             cpu.as_secs_f64() * 1e6 / latencies.len() as f64,
-            millis(latencies[latencies.len() / 2]),
-            millis(latencies[latencies.len() * 99 / 100]),
+            support::millis(latencies[latencies.len() / 2]),
+            support::millis(latencies[latencies.len() * 99 / 100]),
             server.resident_mib(),
         );
     }
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }
 
 /// Sends reviews over keep-alive connections, each as soon as the one before is answered.
@@ -118,7 +112,8 @@ impl Server {
         }
         support::idle(&mut sources, scenario.idle);
         fs::create_dir(folder.path().join("policies")).expect("a folder of policies");
-        fs::write(folder.path().join("policies/all.yaml"), documents(&sources)).expect("the policies");
+        fs::write(folder.path().join("policies/all.yaml"), support::documents(&sources))
+            .expect("the policies");
         let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let certificate = issued.cert.pem().into_bytes();
         let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -182,40 +177,4 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The sources as the YAML files an administrator would write; JSON is YAML.
-fn documents(sources: &Sources) -> String {
-    let policies = sources.policies.iter().map(|loaded| {
-        let policy = loaded.value.as_ref().expect("a good policy");
-        let model::Source::Rego { modules, .. } = &policy.source else { panic!("the library is Rego") };
-        document("Policy", &policy.name, json!({"rego": {"source": modules[0].text}}))
-    });
-    let bindings = sources.bindings.iter().map(|loaded| {
-        let binding = loaded.value.as_ref().expect("a good binding");
-        document("PolicyBinding", &binding.name, binding_spec(binding))
-    });
-    policies.chain(bindings).collect::<Vec<_>>().join("\n---\n")
-}
-
-fn binding_spec(binding: &PolicyBinding) -> Value {
-    let row = &binding.rules.resources[0];
-    json!({
-        "policy": binding.policy,
-        "parameters": binding.parameters,
-        "match": {"resources": [{"apiGroups": row.groups, "kinds": row.kinds}], "namespaces": binding.rules.namespaces},
-    })
-}
-
-fn document(kind: &str, name: &str, spec: Value) -> String {
-    json!({"apiVersion": "bailey.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
-        .to_string()
-}
-
-fn release_binary() -> PathBuf {
-    // target/PROFILE/deps/webhook-HASH: the load may be of any profile, the server is always a release.
-    let own = std::env::current_exe().expect("the bench's own path");
-    let binary = own.ancestors().nth(3).expect("a target folder").join("release/bailey");
-    assert!(binary.is_file(), "no {}; run `cargo xtask bench webhook`", binary.display());
-    binary
 }

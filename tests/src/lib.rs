@@ -8,6 +8,7 @@ mod apply;
 mod namespace;
 mod outcome;
 mod policies;
+mod standalone;
 mod wait;
 mod world;
 
@@ -15,6 +16,7 @@ pub use apply::{Objects, documents};
 pub use namespace::Namespace;
 pub use outcome::{Refusal, refusal};
 pub use policies::{conditions, required_label};
+pub use standalone::{Standalone, https_client};
 pub use wait::{SOON, until, until_some};
 pub use world::{Bailey, World};
 pub use xtask::control_plane::{ADMIN, ALICE, BOB, User};

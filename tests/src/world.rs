@@ -1,6 +1,6 @@
 //! A control plane with Bailey as its webhook.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 
@@ -9,6 +9,7 @@ use kube::{Client, Config};
 use tempfile::TempDir;
 use xtask::control_plane::{Access, ControlPlane, Lifetime, build};
 use xtask::daemon::{self, Settings};
+use xtask::install::ModuleHolder;
 use xtask::process::{Component, wait_until};
 use xtask::{guests, http, install};
 
@@ -46,14 +47,22 @@ impl World {
     /// When it cannot be started; the message has the end of the failing component's log.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_binary(&daemon::built("debug").unwrap_or_else(fail))
+    }
+
+    /// The same with another `bailey` binary, for a bench.
+    ///
+    /// # Panics
+    /// As [`World::start`].
+    #[must_use]
+    pub fn start_binary(binary: &Path) -> Self {
         // The guard of the control plane removes the folder, also where nothing is dropped.
         let folder = TempDir::with_prefix("bailey-test-").unwrap().keep();
-        let (binary, control_plane) = (daemon::built("debug"), build::binary());
-        let (binary, control_plane) = (binary.unwrap_or_else(fail), control_plane.unwrap_or_else(fail));
+        let control_plane = build::binary().unwrap_or_else(fail);
         let mut plane = ControlPlane::start(&control_plane, &folder, Lifetime::Owner).unwrap_or_else(fail);
         let access = plane.access().clone();
         install::prerequisites(&access).unwrap_or_else(fail);
-        let settings = Settings::for_cluster(&binary, &access).unwrap_or_else(fail);
+        let settings = Settings::for_cluster(binary, &access).unwrap_or_else(fail);
         install::webhooks(&access, settings.webhook_port).unwrap_or_else(fail);
         wait_until_asked(&access);
         let mut component = settings.spawn().unwrap_or_else(fail);
@@ -90,9 +99,23 @@ impl World {
     /// # Panics
     /// When the guest has not been built.
     pub fn store_module(&self, name: &str) -> String {
-        let file = guests::folder().join(format!("{name}.wasm"));
-        assert!(file.is_file(), "`{}` is missing; run `cargo xtask test`", file.display());
-        install::module(&self.access, name, &file).unwrap_or_else(fail)
+        install::module(&self.access, ModuleHolder::ConfigMap, name, &guest(name)).unwrap_or_else(fail)
+    }
+
+    /// Stores a built guest in a Secret and returns its digest.
+    ///
+    /// # Panics
+    /// When the guest has not been built.
+    pub fn store_secret_module(&self, name: &str) -> String {
+        install::module(&self.access, ModuleHolder::Secret, name, &guest(name)).unwrap_or_else(fail)
+    }
+
+    /// Stores bytes in a ConfigMap as if they were a guest, and returns their digest.
+    ///
+    /// # Panics
+    /// When the API server refuses.
+    pub fn store_bytes(&self, name: &str, bytes: &[u8]) -> String {
+        install::module(&self.access, ModuleHolder::ConfigMap, name, bytes).unwrap_or_else(fail)
     }
 
     /// Runs kubectl as a user, whatever comes of it.
@@ -111,6 +134,15 @@ impl World {
     /// When the API server refuses.
     pub fn install_webhooks(&self) {
         install::webhooks(&self.access, self.bailey.settings.webhook_port).unwrap_or_else(fail);
+    }
+
+    /// Takes the webhooks away.
+    ///
+    /// # Panics
+    /// When the API server refuses.
+    pub fn remove_webhooks(&self) {
+        let kinds = ["delete", "validatingwebhookconfiguration,mutatingwebhookconfiguration", "bailey"];
+        self.access.run(&[&kinds[..], &["--ignore-not-found"]].concat()).map(drop).unwrap_or_else(fail);
     }
 
     /// Stops Bailey and starts it again with the same settings.
@@ -155,6 +187,17 @@ impl Bailey {
         body
     }
 
+    /// How many reviews it has answered.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn reviews(&self) -> u64 {
+        let metrics = self.metrics();
+        let lines = metrics.lines().filter(|line| line.starts_with("bailey_admission_requests_total"));
+        let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        values.sum()
+    }
+
     /// Runs `bailey audit …` over its database and returns what it prints, or its error.
     ///
     /// # Errors
@@ -197,6 +240,12 @@ impl Drop for World {
             }
         }
     }
+}
+
+fn guest(name: &str) -> Vec<u8> {
+    let file = guests::folder().join(format!("{name}.wasm"));
+    std::fs::read(&file)
+        .unwrap_or_else(|error| panic!("`{}`: {error}; run `cargo xtask test`", file.display()))
 }
 
 /// Waits until the API server asks both webhooks, which is while nobody answers them yet.

@@ -1,82 +1,18 @@
 //! Bailey without a cluster: policies from files, read again when they change; certificates too.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use reqwest::{Certificate, Client};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use serde_json::Value;
-use tests::{required_label, until, until_some};
+use tests::{Standalone, https_client, required_label, until, until_some};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use xtask::control_plane::{Authority, prepare_standalone};
-use xtask::daemon::{self, Policies, Settings};
-use xtask::process::{Component, Guard};
+use xtask::control_plane::Authority;
 use xtask::{guests, workspace};
-
-struct Standalone {
-    settings: Settings,
-    authority: PathBuf,
-    component: Component,
-    guard: Guard,
-}
-
-impl Standalone {
-    /// Starts over a folder with the files that `write` puts there.
-    fn start(write: impl FnOnce(&Path)) -> Self {
-        let folder = tempfile::TempDir::with_prefix("bailey-standalone-").unwrap().keep();
-        let mut guard = Guard::start(Some(&folder)).unwrap();
-        let access = prepare_standalone(&folder).unwrap();
-        let policies = folder.join("policies");
-        std::fs::create_dir(&policies).unwrap();
-        write(&policies);
-        let mut settings = Settings::for_cluster(&daemon::built("debug").unwrap(), &access).unwrap();
-        settings.policies = Policies::Files(policies);
-        settings.client_authority = None;
-        let mut component = settings.spawn().unwrap();
-        guard.watch(component.pid()).unwrap();
-        settings.wait_ready(&mut component).unwrap_or_else(|error| panic!("{error:#}"));
-        Self { authority: access.authority(), settings, component, guard }
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let Policies::Files(folder) = &self.settings.policies else { panic!("files were asked for") };
-        std::fs::write(folder.join(name), text).unwrap();
-    }
-
-    /// Sends one of the sample reviews and returns the response.
-    async fn send(&self, client: &Client, review: &str) -> reqwest::Result<Value> {
-        let file = workspace::root().join(format!("deploy/samples/reviews/{review}.json"));
-        let url = format!("https://127.0.0.1:{}/validate?timeout=5s", self.settings.webhook_port);
-        let sent =
-            client.post(url).header("content-type", "application/json").body(std::fs::read(file).unwrap());
-        let body = sent.send().await?.bytes().await?;
-        Ok(serde_json::from_slice::<Value>(&body).unwrap()["response"].take())
-    }
-
-    async fn message(&self, review: &str) -> Option<String> {
-        let response = self.send(&client(&self.authority), review).await.unwrap();
-        let message = response["status"]["message"].as_str().map(str::to_owned);
-        assert_eq!(response["allowed"] == true, message.is_none(), "{response}");
-        message
-    }
-}
-
-impl Drop for Standalone {
-    fn drop(&mut self) {
-        self.component.stop();
-        let _ = self.guard.forget(self.component.pid());
-    }
-}
-
-fn client(authority: &Path) -> Client {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let authority = Certificate::from_pem(&std::fs::read(authority).unwrap()).unwrap();
-    Client::builder().tls_certs_only([authority]).no_proxy().build().unwrap()
-}
 
 fn owner_policy(folder: &Path) {
     std::fs::write(folder.join("owner.yaml"), required_label("owner", "team-a", "owner", "deny")).unwrap();
@@ -124,7 +60,7 @@ async fn a_changed_file_is_decided_with_and_a_broken_one_is_not() {
 async fn a_new_certificate_is_served_without_dropping_connections() {
     let bailey = Standalone::start(owner_policy);
     // Keeps its connection, and trusts only the first authority: it cannot connect again.
-    let old = client(&bailey.authority);
+    let old = https_client(&bailey.authority);
     bailey.send(&old, "allowed").await.unwrap();
 
     let folder = tempfile::tempdir().unwrap();
@@ -133,9 +69,11 @@ async fn a_new_certificate_is_served_without_dropping_connections() {
     std::fs::copy(&issued.key, &bailey.settings.server.key).unwrap();
     std::fs::copy(&issued.certificate, &bailey.settings.server.certificate).unwrap();
     let next = folder.path().join("next.crt");
-    until("the new certificate is served", async || bailey.send(&client(&next), "allowed").await.is_ok())
-        .await;
-    assert!(bailey.send(&client(&bailey.authority), "allowed").await.is_err());
+    until("the new certificate is served", async || {
+        bailey.send(&https_client(&next), "allowed").await.is_ok()
+    })
+    .await;
+    assert!(bailey.send(&https_client(&bailey.authority), "allowed").await.is_err());
     bailey.send(&old, "allowed").await.unwrap();
 }
 
@@ -188,7 +126,7 @@ async fn what_is_in_flight_is_finished_when_bailey_is_told_to_stop() {
 async fn both_versions_of_http_are_spoken() {
     let bailey = Standalone::start(owner_policy);
     let url = format!("https://127.0.0.1:{}/healthz", bailey.settings.webhook_port);
-    let response = client(&bailey.authority).get(&url).send().await.unwrap();
+    let response = https_client(&bailey.authority).get(&url).send().await.unwrap();
     assert_eq!(response.version(), reqwest::Version::HTTP_2);
     let certificate = Certificate::from_pem(&std::fs::read(&bailey.authority).unwrap()).unwrap();
     let old = Client::builder().tls_certs_only([certificate]).no_proxy().http1_only().build().unwrap();

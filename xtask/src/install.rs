@@ -41,20 +41,32 @@ pub fn webhooks(access: &Access, port: u16) -> Result<()> {
     access.apply(&text)
 }
 
-/// Stores a WebAssembly module as the ConfigMap `bailey-system/<name>` and returns its digest, `sha256:…`.
+/// The kinds of objects that hold modules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModuleHolder {
+    /// A ConfigMap.
+    ConfigMap,
+    /// A Secret.
+    Secret,
+}
+
+/// Stores a WebAssembly module as the object `bailey-system/<name>` and returns its digest, `sha256:…`.
 ///
 /// # Errors
-/// When the module cannot be read or the API server refuses it, for example because it is above 1 MiB.
-pub fn module(access: &Access, name: &str, file: &Path) -> Result<String> {
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+/// When the API server refuses it, for example because it is above 1 MiB.
+pub fn module(access: &Access, holder: ModuleHolder, name: &str, bytes: &[u8]) -> Result<String> {
+    let (kind, field) = match holder {
+        ModuleHolder::ConfigMap => ("ConfigMap", "binaryData"),
+        ModuleHolder::Secret => ("Secret", "data"),
+    };
     let object = json!({
         "apiVersion": "v1",
-        "kind": "ConfigMap",
+        "kind": kind,
         "metadata": {"name": name, "namespace": "bailey-system"},
-        "binaryData": {format!("{name}.wasm"): STANDARD.encode(&bytes)},
+        field: {format!("{name}.wasm"): STANDARD.encode(bytes)},
     });
     access.apply(&object.to_string())?;
-    Ok(digest(&bytes))
+    Ok(digest(bytes))
 }
 
 /// The sample policies as (file name, text), with the digest of the module filled in.

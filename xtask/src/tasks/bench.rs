@@ -15,14 +15,14 @@ pub(crate) struct Arguments {
     criterion: Vec<String>,
 }
 
-/// The load on a whole release server; all other benchmarks measure inside of one process.
-const WEBHOOK: &str = "webhook";
+/// Loads on a whole release server; all other benchmarks measure inside of one process.
+const WHOLE: [&str; 2] = ["webhook", "api_server"];
 
 /// Runs the criterion benchmarks of every crate, or the one that is named.
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
-    if arguments.name.as_deref() == Some(WEBHOOK) {
+    if let Some(name) = arguments.name.as_deref().filter(|name| WHOLE.contains(name)) {
         run::show("cargo", &["build", "--release", "--package", "cli"])?;
-        return run::show("cargo", &["bench", "--workspace", "--profile", "dev", "--bench", WEBHOOK]);
+        return run::show("cargo", &["bench", "--workspace", "--profile", "dev", "--bench", name]);
     }
     // By pattern, so that only benchmarks are run and not the tests of libraries in bench mode.
     let name = arguments.name.as_deref().unwrap_or("*");

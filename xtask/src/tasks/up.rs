@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use xtask::control_plane::{Access, ControlPlane, Lifetime, build};
 use xtask::daemon::{self, Settings};
+use xtask::install::ModuleHolder;
 use xtask::progress::say;
 use xtask::{guests, http, install, workspace};
 
@@ -158,7 +159,8 @@ fn ensure_bailey(access: &Access, binary: &Path, state: &mut State) -> Result<u1
 
 fn install_samples(access: &Access, modules: &Path) -> Result<()> {
     let module = modules.join(format!("{SAMPLE_MODULE}.wasm"));
-    let digest = install::module(access, SAMPLE_MODULE, &module)?;
+    let bytes = std::fs::read(&module).with_context(|| format!("cannot read `{}`", module.display()))?;
+    let digest = install::module(access, ModuleHolder::ConfigMap, SAMPLE_MODULE, &bytes)?;
     for (_, text) in install::samples(&digest)? {
         access.apply(&text)?;
     }
