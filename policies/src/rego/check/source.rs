@@ -7,6 +7,14 @@ use crate::Limits;
 
 /// The deepest nesting of brackets, braces and parentheses.
 const MAX_BRACKETS: usize = 48;
+/// The parser reads a literal once to see whether it is a comprehension, and then again: each level of
+/// literals within literals doubles its work. So much work is accepted, in characters read, beside
+/// [`WORK_PER_CHARACTER`]; it takes less than a second.
+const MAX_WORK: u64 = 1 << 20;
+/// What a text of ordinary nesting costs.
+const WORK_PER_CHARACTER: u64 = 8;
+/// Words after which a `[` begins a literal, and not an index.
+const KEYWORDS: &[&str] = &["as", "contains", "default", "else", "every", "if", "in", "not", "some", "with"];
 /// The longest numeral, in characters; regorus reads longer ones exactly, in quadratic time.
 const MAX_NUMERAL: usize = 64;
 /// The greatest exponent of a numeral; regorus writes `1e999999999` out in full.
@@ -31,13 +39,21 @@ struct Scanner<'a> {
     previous: char,
     line: u32,
     column: u32,
-    depth: usize,
+    /// The open brackets, and which of them begin a literal.
+    open: Vec<bool>,
+    /// The name or keyword that was read last, if nothing came after it.
+    word: String,
+    work: u64,
+    max_work: u64,
 }
 
 impl<'a> Scanner<'a> {
     fn new(module: &'a RegoModule) -> Self {
         let rest = module.text.chars().peekable();
-        Self { module, rest, previous: '\n', line: 1, column: 0, depth: 0 }
+        let length = u64::try_from(module.text.len()).unwrap_or(u64::MAX);
+        let max_work = MAX_WORK.saturating_add(length.saturating_mul(WORK_PER_CHARACTER));
+        let (open, word) = (Vec::new(), String::new());
+        Self { module, rest, previous: '\n', line: 1, column: 0, open, word, work: 0, max_work }
     }
 
     fn run(mut self) -> Result<(), LoadFault> {
@@ -46,21 +62,40 @@ impl<'a> Scanner<'a> {
                 '#' => self.skip_until('\n')?,
                 '`' => self.skip_until('`')?,
                 '"' => self.skip_string()?,
-                '[' | '{' | '(' => self.open()?,
-                ']' | '}' | ')' => self.depth = self.depth.saturating_sub(1),
+                '[' | '{' | '(' => self.open(character)?,
+                ']' | '}' | ')' => _ = self.open.pop(),
                 '0'..='9' if !is_word(self.previous) => {
                     self.numeral(character)?;
                     continue;
                 }
                 _ => {}
             }
-            self.previous = character;
+            self.follow(character);
         }
         Ok(())
     }
 
+    /// Notes what stands before the next character.
+    fn follow(&mut self, character: char) {
+        if !is_word(character) {
+            self.word.clear();
+        } else if self.word.len() < MAX_NUMERAL {
+            self.word.push(character);
+        }
+        self.previous = character;
+    }
+
     fn next(&mut self) -> Result<Option<char>, LoadFault> {
         let Some(character) = self.rest.next() else { return Ok(None) };
+        let literals = self.open.iter().filter(|literal| **literal).count();
+        self.work = self
+            .work
+            .saturating_add(1_u64.checked_shl(u32::try_from(literals).unwrap_or(63)).unwrap_or(u64::MAX));
+        if self.work > self.max_work {
+            return Err(self.fault(
+                "arrays, sets and objects nest so deeply that reading them takes too long".to_owned(),
+            ));
+        }
         if character == '\n' {
             self.line = self.line.saturating_add(1);
             self.column = 0;
@@ -95,9 +130,14 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn open(&mut self) -> Result<(), LoadFault> {
-        self.depth = self.depth.saturating_add(1);
-        if self.depth > MAX_BRACKETS {
+    fn open(&mut self, bracket: char) -> Result<(), LoadFault> {
+        let index = bracket == '['
+            && match self.previous {
+                ']' | ')' | '}' | '"' | '`' => true,
+                previous => is_word(previous) && !KEYWORDS.contains(&self.word.as_str()),
+            };
+        self.open.push(bracket != '(' && !index);
+        if self.open.len() > MAX_BRACKETS {
             return Err(self.fault(format!("brackets nest deeper than {MAX_BRACKETS} levels")));
         }
         Ok(())
@@ -113,7 +153,7 @@ impl<'a> Scanner<'a> {
             self.next()?;
             text.push(next);
         }
-        self.previous = '0';
+        self.follow('0');
         if numeral_is_huge(&text) {
             let shown: String = text.chars().take(20).collect();
             let text = format!(

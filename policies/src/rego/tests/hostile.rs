@@ -128,6 +128,31 @@ fn text_that_breaks_parsers_is_refused() {
 }
 
 #[test]
+fn literals_that_the_parser_would_read_for_hours_are_refused() {
+    let nested = |open: &str, close: &str, depth: usize| {
+        format!("package p\ndeny contains x if {{ x := {}1{} }}", open.repeat(depth), close.repeat(depth))
+    };
+    let rows = [("[", "]"), ("{", "}"), ("{\"a\": ", "}"), ("{y | y := 1; ", "}"), ("[1, z in[", "]]")];
+    for (open, close) in rows {
+        let refused = fault(V1, &nested(open, close, 22));
+        assert!(refused.contains("nest so deeply"), "{open}: {refused}");
+        // Unfinished, as the fuzzer found it.
+        let refused = fault(V1, &nested(open, "", 22));
+        assert!(refused.contains("nest so deeply"), "{open}: {refused}");
+    }
+    for (open, close, depth) in [("[", "]", 10), ("{\"a\": ", "}", 10), ("(", ")", 30)] {
+        let modules = [module("policy.rego", &nested(open, close, depth))];
+        RegoProgram::compile(V1, &modules, false, false, &Limits::default()).unwrap();
+    }
+    // An index is no literal.
+    let modules = [module(
+        "policy.rego",
+        &format!("package p\ndeny contains 1 if {}1{}", "input.a[".repeat(20), "]".repeat(20)),
+    )];
+    RegoProgram::compile(V1, &modules, false, false, &Limits::default()).unwrap();
+}
+
+#[test]
 fn long_chains_of_calls_and_deep_values_are_refused() {
     let chain: String = (0..100).map(|i| format!("f{i}(x) := f{}(x)\n", i + 1)).collect();
     assert!(fault(V1, &format!("package p\n{chain}f100(x) := x\ndeny contains f0(1)")).contains("64 calls"));
