@@ -16,7 +16,7 @@ const BATCH: u64 = 2_000;
 
 fn record() -> Record {
     let policy = |number: u32| PolicyUse {
-        binding: format!("pods-need-label-{number}"),
+        binding: format!("pods-need-label-{number}").into(),
         policy: "required-labels".into(),
         version: "3:0123456789ab".into(),
         micros: 12,

@@ -1,16 +1,18 @@
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Finding, GroupVersionKind, Operation, StageTimes};
 
-/// A policy that was asked about a request.
+/// A policy that was asked about a request. Names are shared: every review names every policy it asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyUse {
     /// The binding's name.
-    pub binding: String,
+    pub binding: Arc<str>,
     /// The policy's name.
-    pub policy: String,
+    pub policy: Arc<str>,
     /// The version that answered: its generation and the first digits of its content's digest.
-    pub version: String,
+    pub version: Arc<str>,
     /// Microseconds its evaluation took.
     pub micros: u32,
     /// The stable code of its failure; `None` when it answered.

@@ -129,7 +129,7 @@ impl Compiler {
             }
             Err(fault) => Some(fault),
         };
-        let version = self.policies.get(&loaded.name).map(|policy| policy.version.clone());
+        let version = self.policies.get(&loaded.name).map(|policy| policy.version.to_string());
         LoadStatus { name: loaded.name.clone(), generation: loaded.generation, version, fault }
     }
 
@@ -170,6 +170,7 @@ impl Compiler {
             matcher: Matcher::new(&binding.rules)?,
             parameters: binding.parameters.to_string(),
             target: self.target(binding, faults),
+            names: [binding.name.as_str().into(), binding.policy.as_str().into()],
             binding: binding.clone(),
         })
     }
@@ -217,7 +218,7 @@ fn compile(runtime: &WasmRuntime, limits: &Limits, policy: &Policy) -> Result<Co
         }
     };
     let digest = content_digest(policy, &limits);
-    let version = format!("{}-{}", policy.generation, digest.short());
+    let version = format!("{}-{}", policy.generation, digest.short()).into();
     Ok(CompiledPolicy { policy: policy.clone(), version, digest, limits, schema, engine })
 }
 

@@ -22,6 +22,8 @@ pub struct PolicySet {
 #[derive(Debug)]
 pub(crate) struct CompiledBinding {
     pub(crate) binding: PolicyBinding,
+    /// Its name and its policy's, as every record has them.
+    pub(crate) names: [Arc<str>; 2],
     pub(crate) matcher: Matcher,
     /// The parameters as JSON text, as guests receive them.
     pub(crate) parameters: String,
@@ -53,7 +55,7 @@ pub(crate) enum Target {
 #[derive(Debug)]
 pub(crate) struct CompiledPolicy {
     pub(crate) policy: Policy,
-    pub(crate) version: String,
+    pub(crate) version: Arc<str>,
     pub(crate) digest: Digest,
     pub(crate) limits: Limits,
     pub(crate) schema: Option<jsonschema::Validator>,

@@ -220,6 +220,23 @@ fn a_policy_sees_only_the_kinds_it_declares() {
 }
 
 #[test]
+fn managed_fields_are_shown_to_who_names_them() {
+    let names = r#"deny contains m.manager if some m in input.review.object.metadata.managedFields"#;
+    let asks = r#"deny contains "found" if input.review.object.metadata[input.parameters.field]"#;
+    let walks =
+        r#"deny contains "walked" if { walk(input.review.object, [path, "kubectl"]); count(path) > 0 }"#;
+    let guesses = r#"deny contains "guessed" if input.review.object.metadata[_][_].manager"#;
+    let texts = [("names", names), ("asks", asks), ("guesses", guesses), ("walks", walks)];
+    let mut bindings = texts.map(|(name, _)| binding(name, name)).to_vec();
+    bindings[1].parameters = json!({"field": "managedFields"});
+    let mut world = World::new();
+    world.load(&sources(texts.map(|(name, text)| policy(name, text)).to_vec(), bindings));
+    let mut object = pod();
+    object["metadata"]["managedFields"] = json!([{"manager": "kubectl"}]);
+    assert_eq!(messages(&mut world, &create(object)), ["found", "kubectl", "walked"]);
+}
+
+#[test]
 fn a_delete_is_judged_by_the_old_object() {
     let rules = "deny contains \"kept\" if input.review.oldObject.metadata.labels.app == \"web\"";
     let mut selected = binding("b", "p");

@@ -79,7 +79,9 @@ fn policies(record: &Record, colour: bool) -> String {
                 (Some(code), Some(message)) => format!("failed ({code}): {message}"),
             };
             let micros = format!("{} µs", used.micros);
-            [&used.binding, &used.policy, &used.version, &micros, &outcome].map(Cell::plain).into()
+            [&*used.binding, &*used.policy, &*used.version, micros.as_str(), outcome.as_str()]
+                .map(Cell::plain)
+                .into()
         })
         .collect();
     Table::new(&["BINDING", "POLICY", "VERSION", "TIME", "OUTCOME"], colour).render(&rows)

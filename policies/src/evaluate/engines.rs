@@ -28,25 +28,36 @@ pub(super) enum Question {
 #[derive(Debug, Default)]
 pub(super) struct Engines {
     instances: HashMap<String, Instance>,
-    parameters: HashMap<String, Value>,
+    parameters: HashMap<String, Parameters>,
+}
+
+/// A binding's parameters as a Rego value.
+#[derive(Debug, Clone)]
+struct Parameters {
+    value: Value,
+    /// Whether the policy may look at `metadata.managedFields`, by its own text or by a parameter.
+    whole: bool,
 }
 
 #[derive(Debug)]
 struct Instance {
-    version: String,
+    version: Arc<str>,
     rego: RegoInstance,
 }
 
-/// The review as every engine reads it; the Rego form is made when the first Rego policy asks.
+/// The review as every engine reads it; a Rego form is made when the first policy asks that reads it.
 pub(super) struct Subject {
     raw: Bytes,
-    rego: Option<Value>,
+    /// With `metadata.managedFields`.
+    whole: Option<Value>,
+    /// Without.
+    plain: Option<Value>,
 }
 
 impl Subject {
     /// A request given as JSON text; [`model::Request::raw`] is the request as it came.
     pub(super) fn new(raw: Bytes) -> Self {
-        Self { raw, rego: None }
+        Self { raw, whole: None, plain: None }
     }
 
     /// The JSON text.
@@ -54,11 +65,13 @@ impl Subject {
         self.raw.clone()
     }
 
-    fn rego(&mut self) -> Result<&Value, EvaluationError> {
-        if self.rego.is_none() {
-            self.rego = Some(input::decode(&self.raw)?);
+    fn rego(&mut self, whole: bool) -> Result<Value, EvaluationError> {
+        let form = if whole { &mut self.whole } else { &mut self.plain };
+        if let Some(known) = form {
+            return Ok(known.clone());
         }
-        self.rego.as_ref().ok_or_else(|| EvaluationError::new(Code::Internal, "the review was not decoded"))
+        let decoded = if whole { input::decode(&self.raw)? } else { input::decode_request(&self.raw)? };
+        Ok(form.insert(decoded).clone())
     }
 }
 
@@ -70,8 +83,9 @@ impl Engines {
         for compiled in &set.bindings {
             let Target::Ready(policy) = &compiled.target else { continue };
             let CompiledEngine::Rego(program) = &policy.engine else { continue };
-            self.parameters
-                .insert(compiled.binding.name.clone(), input::from_json(&compiled.binding.parameters));
+            let whole = program.reads_managed_fields() || compiled.parameters.contains(input::MANAGED_FIELDS);
+            let parameters = Parameters { value: input::from_json(&compiled.binding.parameters), whole };
+            self.parameters.insert(compiled.binding.name.clone(), parameters);
             let name = &policy.policy.name;
             if kept.contains_key(name) {
                 continue;
@@ -132,9 +146,10 @@ impl Engines {
         objects: &Objects,
         budget: Duration,
     ) -> Result<Answer, EvaluationError> {
-        let parameters =
-            self.parameters.get(&compiled.binding.name).cloned().unwrap_or_else(Value::new_object);
-        let input = input::envelope(subject.rego()?, &parameters);
+        let Some(Parameters { value, whole }) = self.parameters.get(&compiled.binding.name) else {
+            return Err(EvaluationError::new(Code::Internal, "the binding's parameters were not read"));
+        };
+        let input = input::envelope(&subject.rego(*whole)?, value);
         let data = objects.data(&policy.policy.lookups);
         let instance = self.instance(policy)?;
         match question {

@@ -69,9 +69,9 @@ impl Evaluation {
     /// Keeps the bindings whose rules failed among those that were asked.
     pub(super) fn note_match_failures(&mut self) {
         self.policies.extend(self.failures.iter().map(|failure| PolicyUse {
-            binding: failure.binding.clone(),
-            policy: failure.policy.clone(),
-            version: String::new(),
+            binding: failure.binding.as_str().into(),
+            policy: failure.policy.as_str().into(),
+            version: Arc::default(),
             micros: 0,
             failure: Some(failure.code.as_str().to_owned()),
             failure_message: Some(failure.message.clone()),
@@ -99,10 +99,11 @@ pub(super) fn policy_use(
     policy: Option<&Arc<CompiledPolicy>>,
     micros: u32,
 ) -> PolicyUse {
+    let [binding, name] = &compiled.names;
     PolicyUse {
-        binding: compiled.binding.name.clone(),
-        policy: compiled.binding.policy.clone(),
-        version: policy.map(|policy| policy.version.clone()).unwrap_or_default(),
+        binding: Arc::clone(binding),
+        policy: Arc::clone(name),
+        version: policy.map(|policy| Arc::clone(&policy.version)).unwrap_or_default(),
         micros,
         failure: None,
         failure_message: None,

@@ -12,11 +12,13 @@ use std::sync::Arc;
 
 use model::{Code, MAX_DEPTH};
 use regorus::Value;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::builtins::forget;
 use crate::EvaluationError;
 
+/// The field that [`decode_request`] leaves out.
+pub(crate) const MANAGED_FIELDS: &str = "managedFields";
 /// How many field names a thread keeps.
 const NAMES: usize = 2_048;
 /// The longest field name that is kept, in bytes.
@@ -28,6 +30,19 @@ const LONGEST_NAME: usize = 64;
 /// [`Code::ReviewMalformed`] when the text is not one JSON value, [`Code::ReviewTooDeep`] when it nests deeper
 /// than [`MAX_DEPTH`].
 pub fn decode(text: &[u8]) -> Result<Value, EvaluationError> {
+    decode_from(Place::Inside, text)
+}
+
+/// Decodes an admission request. Of its object and old object `metadata.managedFields` is left out: it is
+/// often half of an object, and only the API server's bookkeeping.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_request(text: &[u8]) -> Result<Value, EvaluationError> {
+    decode_from(Place::Request, text)
+}
+
+fn decode_from(place: Place, text: &[u8]) -> Result<Value, EvaluationError> {
     // What was weighed of the request before is not needed any more.
     forget();
     let too_deep = Cell::new(false);
@@ -37,7 +52,8 @@ pub fn decode(text: &[u8]) -> Result<Value, EvaluationError> {
             // An error leaves what it had read.
             scratch.fields.clear();
             scratch.items.clear();
-            Seed { depth: 0, too_deep: &too_deep, scratch: &mut scratch }.deserialize(&mut deserializer)
+            Seed { place, depth: 0, too_deep: &too_deep, scratch: &mut scratch }
+                .deserialize(&mut deserializer)
         }
         Err(error) => Err(serde_json::Error::custom(error)),
     });
@@ -75,17 +91,19 @@ pub fn from_json(value: &serde_json::Value) -> Value {
 ///
 /// The request is shared, not copied.
 pub fn envelope(review: &Value, parameters: &Value) -> Value {
-    let field = |name: &str, value: &Value| (Value::String(name.into()), value.clone());
-    Value::from(BTreeMap::from([
-        field("parameters", parameters),
-        field("request", review),
-        field("review", review),
-    ]))
+    ENVELOPE.with(|[parameter_name, request_name, review_name]| {
+        Value::from(BTreeMap::from([
+            (parameter_name.clone(), parameters.clone()),
+            (request_name.clone(), review.clone()),
+            (review_name.clone(), review.clone()),
+        ]))
+    })
 }
 
 // Names of fields ---------------------------------------------------------------------------------------
 
 thread_local! {
+    static ENVELOPE: [Value; 3] = ["parameters", "request", "review"].map(Value::from);
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
         names: Names { slots: vec![None; NAMES] },
         fields: Vec::new(),
@@ -140,7 +158,33 @@ fn hash(name: &[u8]) -> u64 {
 
 // Decoding ----------------------------------------------------------------------------------------------
 
+/// Where a value stands, as far as it decides what is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The request.
+    Request,
+    /// Its object or old object.
+    Object,
+    /// The metadata of that.
+    Metadata,
+    /// Anywhere else.
+    Inside,
+}
+
+impl Place {
+    /// The place of a field's value; `None` where it is left out.
+    fn of(self, field: &str) -> Option<Self> {
+        match (self, field) {
+            (Self::Request, "object" | "oldObject") => Some(Self::Object),
+            (Self::Object, "metadata") => Some(Self::Metadata),
+            (Self::Metadata, MANAGED_FIELDS) => None,
+            _ => Some(Self::Inside),
+        }
+    }
+}
+
 struct Seed<'a> {
+    place: Place,
     depth: usize,
     too_deep: &'a Cell<bool>,
     scratch: &'a mut Scratch,
@@ -199,9 +243,12 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut access: A) -> Result<Value, A::Error> {
         let depth = self.deeper()?;
         let start = self.scratch.items.len();
-        while let Some(item) =
-            access.next_element_seed(Seed { depth, too_deep: self.too_deep, scratch: &mut *self.scratch })?
-        {
+        while let Some(item) = access.next_element_seed(Seed {
+            place: Place::Inside,
+            depth,
+            too_deep: self.too_deep,
+            scratch: &mut *self.scratch,
+        })? {
             self.scratch.items.push(item);
         }
         Ok(Value::from(self.scratch.items.split_off(start)))
@@ -211,7 +258,12 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let depth = self.deeper()?;
         let start = self.scratch.fields.len();
         while let Some(name) = access.next_key_seed(NameSeed { names: &mut self.scratch.names })? {
+            let Some(place) = self.place.of(&name) else {
+                access.next_value::<IgnoredAny>()?;
+                continue;
+            };
             let value = access.next_value_seed(Seed {
+                place,
                 depth,
                 too_deep: self.too_deep,
                 scratch: &mut *self.scratch,

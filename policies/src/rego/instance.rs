@@ -92,7 +92,7 @@ impl RegoInstance {
         mut take: impl FnMut(Entry, &Value) -> Result<(), EvaluationError>,
     ) -> Result<(), EvaluationError> {
         let start = Instant::now();
-        let data = if self.declares_lookups { data } else { Value::new_object() };
+        let data = self.declares_lookups.then_some(data);
         let scope = Scope::open(limits, budget, start);
         let all = AssertUnwindSafe(|| self.evaluate_all(input, data, start, budget, wanted, &mut take));
         let result = catch_unwind(all).unwrap_or_else(|_| {
@@ -119,7 +119,7 @@ impl RegoInstance {
     fn evaluate_all(
         &mut self,
         input: Value,
-        data: Value,
+        data: Option<Value>,
         start: Instant,
         budget: Duration,
         wanted: impl Fn(Entry) -> bool,

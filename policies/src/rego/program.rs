@@ -5,6 +5,7 @@ use std::thread;
 use model::{Code, LoadFault, RegoModule, RegoVersion};
 
 use super::check::{self, Checked, Entry, fault_of};
+use super::input::MANAGED_FIELDS;
 use super::instance::RegoInstance;
 use super::runner::{Machine, NotCompiled, Plain};
 use crate::{EvaluationError, Limits};
@@ -103,6 +104,13 @@ impl RegoProgram {
     /// Why the interpreter evaluates the policy, where it does.
     pub fn fallback_reason(&self) -> Option<&str> {
         self.fallback.as_deref()
+    }
+
+    /// Whether the policy may look at `metadata.managedFields`: it names the field, or the interpreter runs
+    /// it, which serves `walk`.
+    pub fn reads_managed_fields(&self) -> bool {
+        self.path() == EvaluationPath::Interpreter
+            || self.modules.iter().any(|module| module.text.contains(MANAGED_FIELDS))
     }
 
     /// Makes an instance for one thread; it shares nothing with any other, so it parses and compiles again.

@@ -53,8 +53,8 @@ impl fmt::Debug for Runner {
 }
 
 impl Runner {
-    /// Gives the documents of one evaluation.
-    pub(super) fn begin(&mut self, input: Value, data: Value) -> Result<(), EvaluationError> {
+    /// Gives the documents of one evaluation; without `data` there is none but the policy's own rules.
+    pub(super) fn begin(&mut self, input: Value, data: Option<Value>) -> Result<(), EvaluationError> {
         match self {
             Self::Machine(machine) => machine.begin(input, data),
             Self::Plain(plain) => plain.begin(input, data),
@@ -69,7 +69,7 @@ impl Runner {
         }
     }
 
-    /// Lets go of the documents; `all` also of what was made from them.
+    /// Lets go of the input; `all` also of the data and what was made from it.
     pub(super) fn end(&mut self, all: bool) {
         match self {
             Self::Machine(machine) => machine.end(all),
@@ -172,6 +172,8 @@ impl Machine {
     fn fresh(program: &Arc<Program>) -> RegoVM {
         let mut machine = RegoVM::new();
         machine.load_program(program.clone());
+        // An empty document is in the way of no rule.
+        let _ = machine.set_data(Value::new_object());
         machine
     }
 
@@ -179,8 +181,9 @@ impl Machine {
         self.machine = Self::fresh(&self.program);
     }
 
-    fn begin(&mut self, input: Value, data: Value) -> Result<(), EvaluationError> {
+    fn begin(&mut self, input: Value, data: Option<Value>) -> Result<(), EvaluationError> {
         self.machine.set_input(input);
+        let Some(data) = data else { return Ok(()) };
         self.machine
             .set_data(data)
             .map_err(|_| failed("the policy's package is in the way of `data.inventory`"))
@@ -195,7 +198,7 @@ impl Machine {
 
     fn end(&mut self, all: bool) {
         self.machine.set_input(Value::Undefined);
-        if all || self.machine.set_data(Value::Undefined).is_err() {
+        if all {
             self.reset();
         }
     }
@@ -270,8 +273,9 @@ impl Plain {
         self.engine = self.pristine.clone();
     }
 
-    fn begin(&mut self, input: Value, data: Value) -> Result<(), EvaluationError> {
+    fn begin(&mut self, input: Value, data: Option<Value>) -> Result<(), EvaluationError> {
         self.engine.set_input(input);
+        let Some(data) = data else { return Ok(()) };
         self.engine
             .add_data(data)
             .map_err(|_| failed("the policy's package is in the way of `data.inventory`"))

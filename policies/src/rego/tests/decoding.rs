@@ -1,5 +1,5 @@
 use super::*;
-use crate::rego::input::{decode, from_json};
+use crate::rego::input::{decode, decode_request, from_json};
 use model::{Code, MAX_DEPTH};
 use proptest::prelude::*;
 
@@ -46,6 +46,29 @@ fn integers_are_exact_and_the_last_of_two_names_counts() {
     }
     assert_eq!(decode(br#"{"a":1,"b":2,"a":3}"#).unwrap(), decode(br#"{"b":2,"a":3}"#).unwrap());
     assert_eq!(decode(br#""\u00e9\n""#).unwrap(), Value::from("é\n"));
+}
+
+#[test]
+fn a_request_is_decoded_without_managed_fields_and_nothing_else_is_missing() {
+    let object = |managed: &str| {
+        format!(
+            r#"{{"managedFields":1,"metadata":{{"name":"a"{managed}}},"spec":{{"managedFields":2,"metadata":{{"managedFields":3}}}}}}"#
+        )
+    };
+    let request = |managed: &str| {
+        let object = object(managed);
+        format!(
+            r#"{{"object":{object},"oldObject":{object},"metadata":{{"managedFields":4}},"options":{object}}}"#
+        )
+    };
+    let managed = request(r#","managedFields":[{"manager":"m","fieldsV1":{"f:spec":{}}}],"uid":"u""#);
+    let decoded = decode_request(managed.as_bytes()).unwrap();
+    // Those of `options` stay: they are no object's.
+    let wanted = request(r#","uid":"u""#);
+    let options = decode(managed.as_bytes()).unwrap();
+    let mut wanted = decode(wanted.as_bytes()).unwrap();
+    wanted.as_object_mut().unwrap().insert("options".into(), options["options"].clone());
+    assert_eq!(decoded, wanted);
 }
 
 #[test]
