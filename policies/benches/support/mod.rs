@@ -1,5 +1,5 @@
 //! Reviews and policies of the usual library kind, made from a fixed seed.
-#![allow(unreachable_pub, reason = "shared by benches")]
+#![allow(unreachable_pub, dead_code, reason = "shared by benches, each uses a part")]
 
 use bytes::Bytes;
 use model::{
@@ -37,25 +37,30 @@ fn parameters(policy: &str, number: usize) -> Value {
     }
 }
 
+/// A policy in Rego that matches nothing yet.
+pub fn rego(name: &str, text: &str) -> Policy {
+    Policy {
+        name: name.into(),
+        generation: 1,
+        source: Source::Rego {
+            version: RegoVersion::V1,
+            modules: vec![RegoModule { name: "policy.rego".into(), text: text.into() }],
+        },
+        mutates: false,
+        parameter_schema: None,
+        messages: Default::default(),
+        lookups: vec![],
+        limits: PolicyLimits::default(),
+    }
+}
+
 /// As many bindings as asked for over the ten library policies, each with a policy of its own; all match pods.
 pub fn library(bindings: usize) -> Sources {
     let mut sources = Sources::default();
     for number in 0..bindings {
         let (kind, text) = LIBRARY[number % LIBRARY.len()];
         let name = format!("{kind}-{number}");
-        let policy = Policy {
-            name: name.clone(),
-            generation: 1,
-            source: Source::Rego {
-                version: RegoVersion::V1,
-                modules: vec![RegoModule { name: "policy.rego".into(), text: text.into() }],
-            },
-            mutates: false,
-            parameter_schema: None,
-            messages: Default::default(),
-            lookups: vec![],
-            limits: PolicyLimits::default(),
-        };
+        let policy = rego(&name, text);
         sources.policies.push(Loaded { name: name.clone(), generation: 1, value: Ok(policy) });
         let mut binding = binding(&name, &name);
         binding.parameters = parameters(kind, number);
@@ -79,7 +84,8 @@ pub fn idle(sources: &mut Sources, count: usize) {
     }
 }
 
-fn binding(name: &str, policy: &str) -> PolicyBinding {
+/// A binding on pods.
+pub fn binding(name: &str, policy: &str) -> PolicyBinding {
     PolicyBinding {
         name: name.into(),
         generation: 1,
