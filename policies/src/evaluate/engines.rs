@@ -15,6 +15,13 @@ use crate::{Answer, EvaluationError};
 
 use super::objects::Objects;
 
+/// When a policy is asked, and when the answer is due: the clock is read once for all that need it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Time {
+    pub(super) now: Instant,
+    pub(super) deadline: Instant,
+}
+
 /// What a policy is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {
@@ -110,10 +117,10 @@ impl Engines {
         policy: &Arc<CompiledPolicy>,
         subject: &mut Subject,
         objects: &Objects,
-        deadline: Instant,
+        time: Time,
     ) -> Result<Answer, EvaluationError> {
         objects.check(&policy.policy.lookups)?;
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = time.deadline.saturating_duration_since(time.now);
         if left.is_zero() {
             return Err(EvaluationError::new(Code::DeadlineExceeded, "no time was left to ask this policy"));
         }

@@ -22,7 +22,7 @@ use crate::matching::RequestLabels;
 use crate::patching;
 use crate::set::{CompiledBinding, CompiledPolicy, PolicySet, Target};
 
-use super::engines::{Question, Subject};
+use super::engines::{Question, Subject, Time};
 use super::validate::policy_use;
 use super::{Evaluation, Evaluator, finding, micros_since};
 
@@ -196,8 +196,8 @@ impl Evaluator {
             Target::Broken(fault) => return Err(EvaluationError::new(fault.code, fault.message.clone())),
         };
         let subject = &mut mutation.subject;
-        let answer =
-            self.engines.ask(Question::Mutate, compiled, policy, subject, &self.objects, deadline)?;
+        let time = Time { now: Instant::now(), deadline };
+        let answer = self.engines.ask(Question::Mutate, compiled, policy, subject, &self.objects, time)?;
         let catalogue = &policy.policy.messages;
         let mut findings: Vec<Finding> =
             answer.observations.iter().map(|observation| finding(compiled, observation, catalogue)).collect();

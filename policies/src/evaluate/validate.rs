@@ -9,7 +9,7 @@ use crate::EvaluationError;
 use crate::matching::RequestLabels;
 use crate::set::{CompiledBinding, CompiledPolicy, Target};
 
-use super::engines::{Question, Subject};
+use super::engines::{Question, Subject, Time};
 use super::{Evaluation, Evaluator, failure, finding, micros_since};
 
 impl Evaluator {
@@ -49,9 +49,9 @@ impl Evaluator {
                 return;
             }
         };
-        let start = Instant::now();
-        let answer = self.engines.ask(Question::Validate, compiled, policy, subject, &self.objects, deadline);
-        let micros = micros_since(start);
+        let time = Time { now: Instant::now(), deadline };
+        let answer = self.engines.ask(Question::Validate, compiled, policy, subject, &self.objects, time);
+        let micros = micros_since(time.now);
         match answer {
             Ok(answer) => {
                 let catalogue = &policy.policy.messages;

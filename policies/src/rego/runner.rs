@@ -19,7 +19,7 @@ use super::recursion::refuse_circles;
 use crate::EvaluationError;
 
 /// The clock is read once per so many instructions.
-const CHECK_INTERVAL: NonZeroU32 = NonZeroU32::new(16).expect("16 is not zero");
+const CHECK_INTERVAL: NonZeroU32 = NonZeroU32::new(32).expect("32 is not zero");
 /// Instructions per millisecond of the limit: about a third of what the machine does in it.
 const INSTRUCTIONS_PER_MS: usize = 10_000;
 
