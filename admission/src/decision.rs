@@ -159,7 +159,12 @@ fn one_line(text: &str, most: usize) -> String {
 /// The HTTP status the user sees.
 pub const fn status(code: Code) -> u16 {
     match code {
-        Code::PolicyDenied | Code::ClientNotAllowed => 403,
+        Code::PolicyDenied
+        | Code::ClientNotAllowed
+        | Code::TenantDenied
+        | Code::TenantAmbiguous
+        | Code::NamespaceLimit
+        | Code::TenantSuspended => 403,
         Code::ReviewMalformed | Code::ReviewTooDeep | Code::ReviewVersion | Code::ReviewKind => 400,
         Code::ReviewTooLarge => 413,
         Code::PolicyInvalid

@@ -6,12 +6,14 @@
 //!
 //! - [`router`]: the routes, with body limit and deadline.
 //! - [`Admission::admit`]: the request path, one line a stage.
+//! - [`Guard`]: the walls of tenants, before any policy is asked.
 //! - [`decide`]: the one place that turns findings and failures into a verdict.
 
 #![forbid(unsafe_code)]
 
 mod deadline;
 mod decision;
+mod guard;
 mod http;
 mod metrics;
 mod pipeline;
@@ -19,6 +21,7 @@ mod response;
 
 pub use deadline::{TimeoutError, deadline};
 pub use decision::{Contact, allow, decide, refuse, status};
+pub use guard::{Guard, Wall};
 pub use http::{HttpLimits, Peer, router};
 pub use metrics::AdmissionMetrics;
 pub use pipeline::{Admission, Answered, ConfigCheck, Phase};

@@ -14,6 +14,7 @@ use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::decision::{Contact, decide, refuse};
+use crate::guard::Guard;
 use crate::metrics::AdmissionMetrics;
 
 /// The group of Bailey's own objects.
@@ -50,6 +51,7 @@ pub struct Admission {
     pool: Arc<EvaluationPool>,
     audit: AuditSink,
     metrics: AdmissionMetrics,
+    guard: Guard,
     check: ConfigCheck,
     checks: Arc<Semaphore>,
     contact: Contact,
@@ -71,11 +73,12 @@ impl Admission {
         pool: Arc<EvaluationPool>,
         audit: AuditSink,
         metrics: AdmissionMetrics,
+        guard: Guard,
         check: ConfigCheck,
         contact: Contact,
         ready: Arc<AtomicBool>,
     ) -> Self {
-        Self { pool, audit, metrics, check, checks: Arc::new(Semaphore::new(CHECKS)), contact, ready }
+        Self { pool, audit, metrics, guard, check, checks: Arc::new(Semaphore::new(CHECKS)), contact, ready }
     }
 
     /// Decides on one review: the whole path, from bytes to decision and record, in one trace span.
@@ -111,16 +114,33 @@ impl Admission {
         let mut decision = match &decoded {
             Err(error) => self.undecodable(id, error),
             Ok(_) if !self.ready.load(Ordering::Acquire) => self.not_ready(id),
-            Ok(request) if is_own(request) => self.check_own(id, phase, request, deadline).await,
-            Ok(request) => self.evaluate(id, phase, request, deadline).await,
+            Ok(request) => match self.guard.judge(phase, request) {
+                Err(wall) => refuse(id, wall.code, &wall.message, &self.contact),
+                Ok(None) => self.ask(id, phase, request, deadline).await,
+                Ok(Some(changed)) => {
+                    let decision = self.ask(id, phase, &changed.request, deadline).await;
+                    with_patch(changed.patch, decision)
+                }
+            },
         };
         decision.times.decode = decode;
         decision.times.total = micros_since(start);
         self.metrics.count(phase, &decision);
         let request = decoded.ok();
-        self.audit.record(record(phase, request.as_ref(), &decision));
+        let mut record = record(phase, request.as_ref(), &decision);
+        record.tenant = request.as_ref().and_then(|request| self.guard.tenant_of(request));
+        self.audit.record(record);
         self.metrics.in_flight.dec();
         Answered { uid: request.map(|request| request.uid), decision }
+    }
+
+    /// Asks the policies; Bailey's own objects are compiled before.
+    async fn ask(&self, id: String, phase: Phase, request: &Request, deadline: Instant) -> Decision {
+        if is_own(request) {
+            self.check_own(id, phase, request, deadline).await
+        } else {
+            self.evaluate(id, phase, request, deadline).await
+        }
     }
 
     /// Keeps and counts a refusal of a body that never became a review.
@@ -224,6 +244,17 @@ impl Admission {
             Err(_) => refuse(id, Code::DeadlineExceeded, "the object was not checked in time", &self.contact),
         }
     }
+}
+
+/// Puts the guard's changes before those of policies, which saw the object with them.
+fn with_patch(mut operations: Vec<serde_json::Value>, mut decision: Decision) -> Decision {
+    if decision.verdict.is_allowed() {
+        if let Some(serde_json::Value::Array(more)) = decision.patch.take() {
+            operations.extend(more);
+        }
+        decision.patch = Some(serde_json::Value::Array(operations));
+    }
+    decision
 }
 
 /// Puts what was decided into the review's span.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use admission::{Admission, AdmissionMetrics, Contact, HttpLimits, Peer, router};
+use admission::{Admission, AdmissionMetrics, Contact, Guard, HttpLimits, Peer, router};
 use audit::{AuditConfig, AuditMetrics, AuditReader, AuditSink, Filter};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -54,6 +54,7 @@ impl World {
             Arc::clone(&pool),
             sink.clone(),
             AdmissionMetrics::register(&mut registry),
+            Guard::new(tokio::sync::watch::channel(Arc::default()).1, []),
             Arc::new(|request| match request.name.as_str() {
                 "bad" => Err(LoadFault::new(Code::PolicyInvalid, "line 3 is wrong")),
                 _ => Ok(vec!["noted".to_owned()]),

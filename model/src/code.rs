@@ -65,6 +65,14 @@ pub enum Code {
     ClientNotAllowed,
     /// A fault of Bailey's own.
     Internal,
+    /// A wall around a tenant refused the request.
+    TenantDenied,
+    /// The user belongs to several tenants, and did not say for which of them they ask.
+    TenantAmbiguous,
+    /// The tenant has as many namespaces as it may have.
+    NamespaceLimit,
+    /// The tenant is suspended: it may not grow.
+    TenantSuspended,
 }
 
 impl Code {
@@ -100,6 +108,10 @@ impl Code {
         Self::NotReady,
         Self::ClientNotAllowed,
         Self::Internal,
+        Self::TenantDenied,
+        Self::TenantAmbiguous,
+        Self::NamespaceLimit,
+        Self::TenantSuspended,
     ];
 
     /// The code as it is shown and counted.
@@ -135,6 +147,10 @@ impl Code {
             Self::NotReady => "not_ready",
             Self::ClientNotAllowed => "client_not_allowed",
             Self::Internal => "internal",
+            Self::TenantDenied => "tenant_denied",
+            Self::TenantAmbiguous => "tenant_ambiguous",
+            Self::NamespaceLimit => "namespace_limit",
+            Self::TenantSuspended => "tenant_suspended",
         }
     }
 }

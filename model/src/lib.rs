@@ -7,6 +7,7 @@
 //! - [`Request`]: one admission request, decoded once by [`decode_review`].
 //! - [`Policy`], [`PolicyBinding`]: what is asked, of which requests, and how strictly.
 //! - [`Finding`], [`Failure`]: what an engine reports.
+//! - [`Tenant`], [`TenantIndex`]: who shares the cluster, and whose each namespace is.
 //! - [`Decision`], [`Record`]: what was answered, and what is remembered.
 
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ mod record;
 mod request;
 mod review;
 mod selector;
+mod tenant;
 
 pub use code::Code;
 pub use decision::{Decision, StageTimes, Verdict};
@@ -35,3 +37,4 @@ pub use record::{PolicyUse, Record};
 pub use request::{GroupVersionKind, GroupVersionResource, ObjectMeta, Operation, Request, UserInfo};
 pub use review::{MAX_DEPTH, ReviewError, decode_review};
 pub use selector::{LabelSelector, Requirement, SelectorOperator};
+pub use tenant::{Member, NamespaceRules, Subject, TENANT_LABEL, Tenant, TenantIndex, TenantRole};

@@ -11,6 +11,8 @@ use clap::{Args, ValueEnum};
 pub enum Role {
     /// Answers the API server's admission reviews.
     Admission,
+    /// Keeps what tenants have in the cluster as it should be.
+    Controller,
 }
 
 /// How log lines are written.
@@ -26,7 +28,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
     /// The parts this process plays
-    #[arg(long, env = "BAILEY_ROLES", value_delimiter = ',', default_value = "admission")]
+    #[arg(long, env = "BAILEY_ROLES", value_delimiter = ',', default_value = "admission,controller")]
     pub roles: Vec<Role>,
     /// Address of the webhook (TLS)
     #[arg(long, env = "BAILEY_LISTEN", default_value = "127.0.0.1:8443")]
@@ -34,6 +36,15 @@ pub struct ServeArgs {
     /// Address of plain HTTP for probes and metrics
     #[arg(long, env = "BAILEY_HTTP_LISTEN", default_value = "127.0.0.1:8080")]
     pub http_listen: SocketAddr,
+    /// Groups whose users pass the walls of tenants
+    #[arg(
+        long,
+        env = "BAILEY_ADMINISTRATORS",
+        value_name = "GROUP",
+        value_delimiter = ',',
+        default_value = "system:masters"
+    )]
+    pub administrators: Vec<String>,
     /// How policies are evaluated
     #[command(flatten)]
     pub evaluation: EvaluationArgs,

@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use admission::{Admission, AdmissionMetrics, Contact, HttpLimits};
+use admission::{Admission, AdmissionMetrics, Contact, Guard, HttpLimits};
 use anyhow::{Context, anyhow};
 use audit::{AuditConfig, AuditMetrics, AuditSink, AuditTask};
+use model::TenantIndex;
 use policies::wasm::{WasmConfig, WasmRuntime};
 use policies::{Compiler, EvaluationPool, Limits, PoolConfig};
 use prometheus_client::metrics::counter::Counter;
@@ -14,6 +15,7 @@ use prometheus_client::registry::Registry;
 use tenancy::cluster::Cluster;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +58,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         Arc::clone(&pool),
         audit,
         AdmissionMetrics::register(&mut registry),
+        Guard::new(tenants(cluster.as_deref()), args.administrators.clone()),
         config_check(compiler, cluster.clone()),
         Contact(args.contact.clone()),
         Arc::clone(&readiness.loaded),
@@ -67,6 +70,11 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tasks.shutdown().await;
     drop(telemetry);
     ended
+}
+
+/// The tenants of the cluster; there are none without one.
+fn tenants(cluster: Option<&Cluster>) -> watch::Receiver<Arc<TenantIndex>> {
+    cluster.map_or_else(|| watch::channel(Arc::default()).1, |cluster| cluster.tenants.clone())
 }
 
 async fn open_audit(args: &ServeArgs, registry: &mut Registry) -> anyhow::Result<(AuditSink, AuditTask)> {

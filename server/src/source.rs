@@ -12,7 +12,7 @@ use tenancy::{ReportKind, StatusReport};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::args::ServeArgs;
+use crate::args::{Role, ServeArgs};
 use crate::load::{Follow, LoadMetrics, Loader};
 use crate::probes::Readiness;
 
@@ -35,7 +35,7 @@ pub(crate) async fn start(
 ) -> anyhow::Result<Option<Arc<Cluster>>> {
     match &args.policies {
         Some(folder) => start_files(folder, parts, tasks).map(|()| None),
-        None => start_cluster(parts, tasks).await.map(Some),
+        None => start_cluster(args, parts, tasks).await.map(Some),
     }
 }
 
@@ -59,16 +59,20 @@ fn start_files(folder: &Path, parts: Parts, tasks: &mut JoinSet<anyhow::Result<(
 }
 
 async fn start_cluster(
+    args: &ServeArgs,
     parts: Parts,
     tasks: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<Arc<Cluster>> {
     let client = kube::Client::try_default().await.context(
         "no cluster was found: set KUBECONFIG, run inside a cluster, or read files with --policies DIR",
     )?;
-    let cluster = Arc::new(tenancy::cluster::start(client, &ClusterOptions::default()));
+    let control = args.roles.contains(&Role::Controller);
+    let options = ClusterOptions { control, ..ClusterOptions::default() };
+    let cluster = Arc::new(tenancy::cluster::start(client, &options));
     let pool = Arc::clone(&parts.pool);
     cluster.subscribe(move |event| pool.observe(event));
-    let follow = InCluster { synced: cluster.synced.clone(), cluster: Arc::clone(&cluster) };
+    let synced = [cluster.synced.clone(), cluster.tenants_synced.clone()];
+    let follow = InCluster { synced, cluster: Arc::clone(&cluster) };
     tasks.spawn(parts.run(follow, cluster.sources.clone()));
     let watched = Arc::clone(&cluster);
     tasks.spawn(async move { Err(anyhow!(watched.failed().await)) });
@@ -107,7 +111,7 @@ impl Follow for NoCluster {
 /// Caches and statuses in the cluster.
 struct InCluster {
     cluster: Arc<Cluster>,
-    synced: watch::Receiver<bool>,
+    synced: [watch::Receiver<bool>; 2],
 }
 
 impl Follow for InCluster {
@@ -122,11 +126,16 @@ impl Follow for InCluster {
     }
 
     fn synced(&self) -> bool {
-        *self.synced.borrow()
+        self.synced.iter().all(|synced| *synced.borrow())
     }
 
     async fn changed(&mut self) {
-        if self.synced.changed().await.is_err() {
+        let [policies, tenants] = &mut self.synced;
+        let changed = tokio::select! {
+            changed = policies.changed() => changed,
+            changed = tenants.changed() => changed,
+        };
+        if changed.is_err() {
             std::future::pending().await
         }
     }

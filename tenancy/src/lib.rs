@@ -7,10 +7,12 @@
 //! - [`api`]: the custom resources, and [`api::decode`] for the check at their own admission.
 //! - [`files`]: the same objects from a directory, read again when it changes.
 //! - [`cluster`]: everything that is watched in a cluster.
+//! - `controllers`: what tenants have in the cluster, kept as it should be.
 //! - [`StatusReport`]: how a policy or binding stands, for [`cluster::Cluster::report`].
 
 pub mod api;
 pub mod cluster;
+mod controllers;
 mod digest;
 pub mod files;
 mod status;

@@ -86,7 +86,7 @@ impl Settings {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
-        command.args(["serve", "--roles", "admission"]);
+        command.args(["serve", "--roles", "admission,controller"]);
         command.arg("--listen").arg(format!("127.0.0.1:{}", self.webhook_port));
         command.arg("--http-listen").arg(format!("127.0.0.1:{}", self.http_port));
         command.arg("--tls-cert").arg(&self.server.certificate).arg("--tls-key").arg(&self.server.key);

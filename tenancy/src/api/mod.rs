@@ -13,6 +13,7 @@ mod draft;
 pub mod policy;
 mod schema;
 pub mod status;
+pub mod tenant;
 
 pub use crds::{crd_documents, crds};
 pub use decode::{ConfigObject, decode};

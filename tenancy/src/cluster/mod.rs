@@ -9,23 +9,27 @@ mod modules;
 mod objects;
 mod retry;
 mod state;
+mod tenants;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use kube::Client;
-use model::{Digest, LoadFault, LookupKind, ObjectEvent, Sources};
+use model::{Digest, LoadFault, LookupKind, ObjectEvent, Sources, TenantIndex};
 use tokio::sync::watch;
 
 use crate::api::ModuleLocation;
+use crate::controllers;
 use crate::status::{self, StatusReport, StatusWriter};
 use crate::tasks::{Task, Tasks};
 use lookups::Lookups;
 use objects::Objects;
 pub use state::{ClusterState, WatchState};
+use tenants::Tenants;
 
 pub(crate) use objects::{Observed, ObservedObjects};
+pub(crate) use retry::{api_message, shown, watch_pauses};
 
 /// How the cluster is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +38,13 @@ pub struct ClusterOptions {
     pub page_size: u32,
     /// Whether statuses and events are written.
     pub write_status: bool,
+    /// Whether what tenants have is kept as it should be.
+    pub control: bool,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { page_size: 500, write_status: true }
+        Self { page_size: 500, write_status: true, control: true }
     }
 }
 
@@ -48,6 +54,10 @@ pub struct Cluster {
     pub sources: watch::Receiver<Arc<Sources>>,
     /// Whether policies, bindings and every declared kind are listed, or known not to be served.
     pub synced: watch::Receiver<bool>,
+    /// All tenants and whose each namespace is; empty until both are listed.
+    pub tenants: watch::Receiver<Arc<TenantIndex>>,
+    /// Whether tenants and namespaces are listed.
+    pub tenants_synced: watch::Receiver<bool>,
     client: Client,
     lookups: Lookups,
     objects: watch::Receiver<[WatchState; 2]>,
@@ -63,7 +73,17 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     lookups.set_kinds(&BTreeSet::new());
     let (objects, handles) = Objects::new(client.clone(), options.page_size, tasks.clone(), lookups.clone());
     let reader = client.clone();
-    let mut watches = vec![tasks.spawn("policy objects", objects.run())];
+    let (tenants, of_tenants) = Tenants::new(client.clone(), &lookups);
+    let mut watches =
+        vec![tasks.spawn("policy objects", objects.run()), tasks.spawn("tenants", tenants.run())];
+    if options.control {
+        let follow = controllers::Follow {
+            index: of_tenants.index.clone(),
+            observed: of_tenants.observed,
+            synced: of_tenants.synced.clone(),
+        };
+        watches.push(tasks.spawn("tenant controller", controllers::run(client.clone(), follow)));
+    }
     let status = options.write_status.then(|| {
         let (writer, run) = status::writer(client, handles.observed);
         watches.push(tasks.spawn("statuses", run));
@@ -73,6 +93,8 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     Cluster {
         sources: handles.sources,
         synced,
+        tenants: of_tenants.index,
+        tenants_synced: of_tenants.synced,
         client: reader,
         lookups,
         objects: handles.state,

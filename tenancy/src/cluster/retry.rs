@@ -40,12 +40,12 @@ impl Backoff for Retry {
 }
 
 /// The pauses of a failing watch.
-pub(super) fn watch_pauses() -> Retry {
+pub(crate) fn watch_pauses() -> Retry {
     Retry::new(Duration::from_millis(500), Duration::from_secs(8))
 }
 
 /// An error of a watch in one line.
-pub(super) fn shown(error: &watcher::Error) -> String {
+pub(crate) fn shown(error: &watcher::Error) -> String {
     let cause = match error {
         watcher::Error::InitialListFailed(error) => api_message(error),
         watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => api_message(error),

@@ -1,0 +1,182 @@
+//! The walls around tenants, as far as admission holds them: a table of rules, in Rust.
+//!
+//! Guarantee: every rule reads one snapshot of tenants and namespaces and the request, makes no call and
+//! waits for nothing. What RBAC refuses never comes here; a rule stands where RBAC cannot tell: by the
+//! value of a label, by a name, by a number.
+
+mod namespaces;
+mod rules;
+mod slots;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use model::{Code, Request, TenantIndex, TenantRole};
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+use crate::pipeline::Phase;
+use rules::RULES;
+use slots::Slots;
+
+/// Whose work the cluster's own controllers do; they are under RBAC, and not under the guard.
+const CONTROLLERS: [&str; 2] = ["system:serviceaccounts:kube-system", "system:serviceaccounts:bailey-system"];
+/// The controller manager, where its controllers have no accounts of their own.
+const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
+
+/// Holds requests against the walls of tenants.
+#[derive(Debug)]
+pub struct Guard {
+    tenants: watch::Receiver<Arc<TenantIndex>>,
+    administrators: BTreeSet<String>,
+    slots: Slots,
+}
+
+/// A wall that a request ran into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wall {
+    /// The stable code.
+    pub code: Code,
+    /// Which rule, what was found and what would pass.
+    pub message: String,
+}
+
+/// A request as the guard changed it.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    /// The request with the changed object.
+    pub(crate) request: Request,
+    /// The JSON Patch operations of the change.
+    pub(crate) patch: Vec<Value>,
+}
+
+/// What a rule is asked.
+struct Question<'a> {
+    request: &'a Request,
+    tenants: &'a TenantIndex,
+    asker: Asker<'a>,
+    slots: &'a Slots,
+    now: Instant,
+}
+
+/// Who asks, as far as walls are concerned.
+struct Asker<'a> {
+    /// Whether the walls are not meant for them: administrators and the cluster's own controllers.
+    trusted: bool,
+    roles: std::collections::BTreeMap<&'a str, TenantRole>,
+}
+
+impl Asker<'_> {
+    fn owns(&self, tenant: &str) -> bool {
+        self.roles.get(tenant) == Some(&TenantRole::Owner)
+    }
+
+    /// The tenants they own.
+    fn owned(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().filter(|(_, role)| **role == TenantRole::Owner).map(|(tenant, _)| *tenant)
+    }
+}
+
+impl Guard {
+    /// A guard over the newest of these snapshots. Users of the groups `administrators` pass every wall.
+    pub fn new(
+        tenants: watch::Receiver<Arc<TenantIndex>>,
+        administrators: impl IntoIterator<Item = String>,
+    ) -> Self {
+        Self { tenants, administrators: administrators.into_iter().collect(), slots: Slots::default() }
+    }
+
+    /// The tenant that a request concerns: that of its namespace; for a new namespace the one it names, if the
+    /// user belongs to it; for what has no namespace the user's only one.
+    pub(crate) fn tenant_of(&self, request: &Request) -> Option<String> {
+        let tenants = self.snapshot();
+        if let Some(name) = tenants.name_for(&request.namespace) {
+            return Some(name.to_owned());
+        }
+        let roles = tenants.roles_of(&request.user);
+        let named = namespaces::tenant_label(request.object.as_deref()).filter(|_| request.is_namespace());
+        match (named, roles.first_key_value()) {
+            (Some(named), _) if roles.contains_key(named.as_str()) => Some(named),
+            (None, Some((tenant, _))) if roles.len() == 1 => Some((*tenant).to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Holds a request against every rule; in the mutating phase gives what the guard changes.
+    pub(crate) fn judge(&self, phase: Phase, request: &Request) -> Result<Option<Changed>, Wall> {
+        let tenants = self.snapshot();
+        let trusted = self.trusts(request);
+        let roles = tenants.roles_of(&request.user);
+        let asker = Asker { trusted, roles };
+        let question =
+            Question { request, tenants: &tenants, asker, slots: &self.slots, now: Instant::now() };
+        match phase {
+            Phase::Mutate => namespaces::label(&question)?.map(|change| change.apply(request)).transpose(),
+            Phase::Validate => {
+                let broken = RULES.iter().filter(|rule| rule.concerns(&question));
+                broken.map(|rule| rule.check(&question)).collect::<Result<Vec<()>, Wall>>().map(|_| None)
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Arc<TenantIndex> {
+        Arc::clone(&self.tenants.borrow())
+    }
+
+    fn trusts(&self, request: &Request) -> bool {
+        let user = &request.user;
+        user.username == CONTROLLER_MANAGER
+            || user
+                .groups
+                .iter()
+                .any(|group| self.administrators.contains(group) || CONTROLLERS.contains(&group.as_str()))
+    }
+}
+
+/// A label that the guard sets.
+struct SetLabel {
+    name: &'static str,
+    value: String,
+}
+
+impl SetLabel {
+    fn apply(self, request: &Request) -> Result<Changed, Wall> {
+        let unreadable = |error: serde_json::Error| Wall {
+            code: Code::ReviewMalformed,
+            message: format!("the object cannot be read: {error}"),
+        };
+        let mut envelope: Map<String, Value> = serde_json::from_slice(&request.raw).map_err(unreadable)?;
+        let mut object = envelope.remove("object").unwrap_or_default();
+        let mut patch = Vec::new();
+        let operation =
+            |path: String, value: Value| serde_json::json!({"op": "add", "path": path, "value": value});
+        if !object.pointer("/metadata/labels").is_some_and(Value::is_object) {
+            patch.push(operation("/metadata/labels".to_owned(), Value::Object(Map::new())));
+        }
+        let path = format!("/metadata/labels/{}", self.name.replace('~', "~0").replace('/', "~1"));
+        patch.push(operation(path, Value::String(self.value.clone())));
+        let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) else {
+            return Err(Wall {
+                code: Code::ReviewMalformed,
+                message: "the object has no metadata".to_owned(),
+            });
+        };
+        let labels = metadata.entry("labels").or_insert_with(|| Value::Object(Map::new()));
+        if !labels.is_object() {
+            *labels = Value::Object(Map::new());
+        }
+        if let Some(labels) = labels.as_object_mut() {
+            labels.insert(self.name.to_owned(), Value::String(self.value));
+        }
+        let text = serde_json::to_vec(&object).map_err(unreadable)?;
+        envelope.insert("object".to_owned(), object);
+        let raw = serde_json::to_vec(&envelope).map_err(unreadable)?;
+        let request = Request { raw: Bytes::from(raw), object: Some(Bytes::from(text)), ..request.clone() };
+        Ok(Changed { request, patch })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! Whose a namespace is, what it may be called, and how many there may be.
+
+use model::{Code, ObjectMeta, Operation, Request, TENANT_LABEL};
+use serde::Deserialize;
+
+use super::{Question, SetLabel, Wall};
+
+/// What names of Kubernetes and Bailey begin with.
+const RESERVED: [&str; 3] = ["kube-", "bailey-", "openshift-"];
+
+/// The label that a namespace gets which a tenant's owner creates.
+///
+/// # Errors
+/// When the owner of several tenants did not say for which of them.
+pub(super) fn label(question: &Question<'_>) -> Result<Option<SetLabel>, Wall> {
+    let request = question.request;
+    let creates = request.operation == Operation::Create
+        && request.resource.group.is_empty()
+        && request.resource.resource == "namespaces"
+        && request.sub_resource.is_empty();
+    if !creates || question.asker.trusted {
+        return Ok(None);
+    }
+    let Some(meta) = metadata(request.object.as_deref()) else { return Ok(None) };
+    if meta.labels.contains_key(TENANT_LABEL) {
+        return Ok(None);
+    }
+    let owned: Vec<&str> = question.asker.owned().collect();
+    let tenant = match owned.as_slice() {
+        [] => return Ok(None),
+        [only] => *only,
+        several => by_prefix(question, several, name_of(request, &meta))?,
+    };
+    Ok(Some(SetLabel { name: TENANT_LABEL, value: tenant.to_owned() }))
+}
+
+/// The one of several tenants whose prefix the name has.
+fn by_prefix<'a>(question: &Question<'_>, several: &[&'a str], name: &str) -> Result<&'a str, Wall> {
+    let prefix =
+        |tenant: &str| question.tenants.tenant(tenant).map(|tenant| tenant.namespaces.prefix.as_str());
+    let fits =
+        |tenant: &&&str| prefix(tenant).is_some_and(|prefix| !prefix.is_empty() && name.starts_with(prefix));
+    let fitting: Vec<&&str> = several.iter().filter(fits).collect();
+    match fitting.as_slice() {
+        [one] => Ok(**one),
+        _ => Err(Wall {
+            code: Code::TenantAmbiguous,
+            message: format!(
+                "you own the tenants `{}`: say for which of them the namespace is, with the label `{TENANT_LABEL}`",
+                several.join("`, `")
+            ),
+        }),
+    }
+}
+
+/// Only an owner makes a namespace a tenant's own, only when it is created; nobody takes it away.
+pub(super) fn label_is_taken(question: &Question<'_>) -> Option<String> {
+    let request = question.request;
+    let wanted = tenant_label(request.object.as_deref());
+    let had = tenant_label(request.old_object.as_deref());
+    if request.operation == Operation::Update {
+        let shown =
+            |label: &Option<String>| label.as_deref().map_or("absent".to_owned(), |name| format!("`{name}`"));
+        return (wanted != had).then(|| {
+            format!(
+                "the label `{TENANT_LABEL}` is {}, and cannot become {}: only an administrator gives a namespace \
+                 to another tenant",
+                shown(&had),
+                shown(&wanted)
+            )
+        });
+    }
+    match wanted {
+        Some(tenant) if !question.asker.owns(&tenant) => {
+            Some(format!("you are no owner of the tenant `{tenant}`, and cannot create a namespace for it"))
+        }
+        // The mutating phase sets it; whoever comes here without it went around that.
+        None if !question.asker.roles.is_empty() => Some(format!(
+            "the namespace has no label `{TENANT_LABEL}`; owners of a tenant create namespaces for it"
+        )),
+        _ => None,
+    }
+}
+
+/// An owner reference would let another object's deletion delete the namespace.
+pub(super) fn has_new_owner_references(question: &Question<'_>) -> Option<String> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Object {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Metadata {
+        owner_references: Option<Vec<serde_json::Value>>,
+    }
+    let references = |object: Option<&[u8]>| {
+        let object = object.and_then(|text| serde_json::from_slice::<Object>(text).ok()).unwrap_or_default();
+        object.metadata.owner_references.unwrap_or_default()
+    };
+    let request = question.request;
+    let (new, old) = (references(request.object.as_deref()), references(request.old_object.as_deref()));
+    (new != old)
+        .then(|| "metadata.ownerReferences of a namespace is not yours to set, leave it out".to_owned())
+}
+
+/// A tenant's namespaces have its prefix, and no name that Kubernetes keeps for itself.
+pub(super) fn has_a_foreign_name(question: &Question<'_>) -> Option<String> {
+    let request = question.request;
+    let meta = metadata(request.object.as_deref())?;
+    let tenant = question.tenants.tenant(meta.labels.get(TENANT_LABEL)?)?;
+    let name = name_of(request, &meta);
+    if let Some(reserved) = RESERVED.iter().find(|reserved| name.starts_with(**reserved)) {
+        return Some(format!("the name `{name}` begins with `{reserved}`, which is reserved"));
+    }
+    let prefix = &tenant.namespaces.prefix;
+    (!name.starts_with(prefix.as_str())).then(|| {
+        format!(
+            "the name `{name}` does not begin with `{prefix}`, as names of the tenant `{}` do: `{prefix}{name}` would",
+            tenant.name
+        )
+    })
+}
+
+/// A suspended tenant keeps what it has and gets nothing new.
+pub(super) fn grows_while_suspended(question: &Question<'_>) -> Option<String> {
+    let request = question.request;
+    let labelled = tenant_label(request.object.as_deref()).filter(|_| request.is_namespace());
+    let name = labelled.or_else(|| question.tenants.name_for(&request.namespace).map(str::to_owned))?;
+    let tenant = question.tenants.tenant(&name)?;
+    tenant.suspended.then(|| {
+        format!("the tenant `{name}` is suspended: what runs goes on, and nothing new is created until it is resumed")
+    })
+}
+
+/// A tenant has no more namespaces than its limit.
+pub(super) fn is_one_too_many(question: &Question<'_>) -> Option<String> {
+    let request = question.request;
+    let name = tenant_label(request.object.as_deref())?;
+    let tenant = question.tenants.tenant(&name)?;
+    let limit = tenant.namespaces.limit?;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let taken =
+        question.slots.take(question.tenants, &name, &request.name, most, question.now, request.dry_run);
+    let used = taken.err()?;
+    Some(format!("the tenant `{name}` has {used} of at most {limit} namespaces; delete one, or ask for more"))
+}
+
+/// The tenant that an object's label names.
+pub(super) fn tenant_label(object: Option<&[u8]>) -> Option<String> {
+    metadata(object)?.labels.remove(TENANT_LABEL)
+}
+
+fn metadata(object: Option<&[u8]>) -> Option<ObjectMeta> {
+    Request::metadata(object?).ok()
+}
+
+/// The name, or what the API server will make it from.
+fn name_of<'a>(request: &'a Request, meta: &'a ObjectMeta) -> &'a str {
+    [request.name.as_str(), &meta.name]
+        .into_iter()
+        .find(|name| !name.is_empty())
+        .unwrap_or(&meta.generate_name)
+}

@@ -1,0 +1,213 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::UserInfo;
+
+/// The label of a namespace that names its tenant. Only administrators and Bailey set it.
+pub const TENANT_LABEL: &str = "bailey.dev/tenant";
+
+/// What a member of a tenant may do, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TenantRole {
+    /// Reads what is in the tenant's namespaces, but no Secrets.
+    Viewer,
+    /// Changes it too.
+    Editor,
+    /// Creates and deletes namespaces, and gives rights inside of them.
+    Owner,
+}
+
+impl TenantRole {
+    /// The role as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Editor => "editor",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+/// Who can be a member.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A user by name.
+    User(String),
+    /// Everybody in a group.
+    Group(String),
+    /// A service account.
+    ServiceAccount {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A member of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub subject: Subject,
+    /// As what.
+    pub role: TenantRole,
+}
+
+/// Rules for a tenant's own namespaces.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NamespaceRules {
+    /// What their names begin with; empty where any name will do.
+    pub prefix: String,
+    /// The most namespaces; `None` without a limit.
+    pub limit: Option<u32>,
+}
+
+/// A tenant: who belongs to it, and what its namespaces may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// The object's name.
+    pub name: String,
+    /// Its members.
+    pub members: Vec<Member>,
+    /// Rules for its namespaces.
+    pub namespaces: NamespaceRules,
+    /// Whether it may not grow: running work stays, nothing new is created.
+    pub suspended: bool,
+}
+
+/// All tenants and whose each namespace is, as they were at one moment.
+///
+/// Looking up the tenant of a namespace or the roles of a user takes time in the logarithm of the number of
+/// namespaces and in the number of the user's groups.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TenantIndex {
+    tenants: BTreeMap<String, Arc<Tenant>>,
+    namespaces: BTreeMap<String, String>,
+    owned: BTreeMap<String, BTreeSet<String>>,
+    roles: HashMap<Subject, BTreeMap<String, TenantRole>>,
+}
+
+impl TenantIndex {
+    /// An index of tenants, and of namespaces by name with the tenant that their label names.
+    pub fn new<T, N>(tenants: T, namespaces: N) -> Self
+    where
+        T: IntoIterator<Item = Arc<Tenant>>,
+        N: IntoIterator<Item = (String, String)>,
+    {
+        let mut index = Self::default();
+        for tenant in tenants {
+            for member in &tenant.members {
+                let roles = index.roles.entry(member.subject.clone()).or_default();
+                let role = roles.entry(tenant.name.clone()).or_insert(member.role);
+                *role = (*role).max(member.role);
+            }
+            index.tenants.insert(tenant.name.clone(), tenant);
+        }
+        for (namespace, tenant) in namespaces {
+            index.owned.entry(tenant.clone()).or_default().insert(namespace.clone());
+            index.namespaces.insert(namespace, tenant);
+        }
+        index
+    }
+
+    /// Every tenant, by name.
+    pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.tenants.values()
+    }
+
+    /// The tenant of this name.
+    pub fn tenant(&self, name: &str) -> Option<&Arc<Tenant>> {
+        self.tenants.get(name)
+    }
+
+    /// The tenant that a namespace's label names, whether or not there is one of the name.
+    pub fn name_for(&self, namespace: &str) -> Option<&str> {
+        self.namespaces.get(namespace).map(String::as_str)
+    }
+
+    /// The namespaces of a tenant.
+    pub fn namespaces_of(&self, tenant: &str) -> impl Iterator<Item = &str> {
+        self.owned.get(tenant).into_iter().flatten().map(String::as_str)
+    }
+
+    /// In which tenants a user has a role, and which: the highest that the user or one of their groups has.
+    pub fn roles_of(&self, user: &UserInfo) -> BTreeMap<&str, TenantRole> {
+        let mut found = BTreeMap::new();
+        let own = service_account(&user.username).unwrap_or_else(|| Subject::User(user.username.clone()));
+        let groups = user.groups.iter().map(|group| Subject::Group(group.clone()));
+        for roles in std::iter::once(own).chain(groups).filter_map(|subject| self.roles.get(&subject)) {
+            for (tenant, role) in roles {
+                let highest = found.entry(tenant.as_str()).or_insert(*role);
+                *highest = (*highest).max(*role);
+            }
+        }
+        found
+    }
+}
+
+/// The service account that has this user name.
+fn service_account(username: &str) -> Option<Subject> {
+    let (namespace, name) = username.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    Some(Subject::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(name: &str, members: &[(Subject, TenantRole)]) -> Arc<Tenant> {
+        let members = members.iter().map(|(subject, role)| Member { subject: subject.clone(), role: *role });
+        Arc::new(Tenant {
+            name: name.to_owned(),
+            members: members.collect(),
+            namespaces: NamespaceRules::default(),
+            suspended: false,
+        })
+    }
+
+    fn user(name: &str, groups: &[&str]) -> UserInfo {
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        UserInfo { username: name.to_owned(), groups, ..UserInfo::default() }
+    }
+
+    #[test]
+    fn the_highest_role_of_user_and_groups_counts() {
+        let index = TenantIndex::new(
+            [
+                tenant(
+                    "alpha",
+                    &[
+                        (Subject::User("alice".into()), TenantRole::Viewer),
+                        (Subject::Group("staff".into()), TenantRole::Owner),
+                        (Subject::Group("staff".into()), TenantRole::Editor),
+                    ],
+                ),
+                tenant("beta", &[(Subject::User("alice".into()), TenantRole::Editor)]),
+            ],
+            [],
+        );
+        let alice = index.roles_of(&user("alice", &["staff"])).into_iter().collect::<Vec<_>>();
+        assert_eq!(alice, [("alpha", TenantRole::Owner), ("beta", TenantRole::Editor)]);
+        assert_eq!(index.roles_of(&user("alice", &[])).get("alpha"), Some(&TenantRole::Viewer));
+        assert!(index.roles_of(&user("bob", &["users"])).is_empty());
+    }
+
+    #[test]
+    fn a_user_cannot_pass_for_a_service_account_or_a_group() {
+        let account = Subject::ServiceAccount { namespace: "ci".into(), name: "deployer".into() };
+        let members = [(account, TenantRole::Owner), (Subject::User("staff".into()), TenantRole::Owner)];
+        let index = TenantIndex::new([tenant("alpha", &members)], []);
+        assert_eq!(index.roles_of(&user("system:serviceaccount:ci:deployer", &[])).len(), 1);
+        assert!(index.roles_of(&user("deployer", &["staff", "ci:deployer"])).is_empty());
+    }
+
+    #[test]
+    fn a_namespace_belongs_to_the_tenant_its_label_names() {
+        let namespaces = [("a".to_owned(), "alpha".to_owned()), ("b".to_owned(), "gone".to_owned())];
+        let index = TenantIndex::new([tenant("alpha", &[])], namespaces);
+        assert_eq!(index.name_for("a"), Some("alpha"));
+        assert_eq!((index.name_for("b"), index.tenant("gone")), (Some("gone"), None));
+        assert_eq!(index.name_for("c"), None);
+        assert_eq!(index.namespaces_of("alpha").collect::<Vec<_>>(), ["a"]);
+    }
+}

@@ -1,0 +1,161 @@
+//! The custom resource `Tenant`: users who share namespaces of their own, and what those may be.
+
+#![expect(unreachable_pub, reason = "the derive repeats each type inside a function")]
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schema;
+
+/// Users who share namespaces of their own.
+#[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "bailey.dev",
+    version = "v1alpha1",
+    kind = "Tenant",
+    plural = "tenants",
+    category = "bailey",
+    derive = "PartialEq",
+    doc = "Users who share namespaces of their own, and the walls around them.",
+    status = "TenantStatus",
+    // Labels hold the name.
+    validation = Rule::new("self.metadata.name.size() <= 63").message("the name has more than 63 characters"),
+    printcolumn(name = "Prefix", type_ = "string", json_path = ".spec.namespaces.prefix"),
+    printcolumn(name = "Namespaces", type_ = "integer", json_path = ".status.namespaceCount"),
+    printcolumn(name = "Limit", type_ = "integer", json_path = ".spec.namespaces.limit"),
+    printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspended"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TenantSpec {
+    /// Who belongs to the tenant, and as what.
+    #[serde(default)]
+    #[schemars(length(max = 1_000))]
+    pub members: Vec<Member>,
+    /// Rules for the tenant's namespaces.
+    #[serde(default)]
+    pub namespaces: NamespaceRules,
+    /// Whether the tenant may not grow: running work stays, nothing new is created.
+    #[serde(default)]
+    pub suspended: bool,
+}
+
+/// A member of a tenant.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("(self.kind == 'ServiceAccount') == has(self.namespace)")
+    .message("a ServiceAccount has a namespace, a User or Group has none"))]
+#[x_kube(validation = Rule::new("self.kind == 'ServiceAccount' || !self.name.startsWith('system:')")
+    .message("names beginning with `system:` belong to Kubernetes"))]
+pub struct Member {
+    /// User, Group or ServiceAccount.
+    pub kind: MemberKind,
+    /// The name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The namespace of a ServiceAccount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+    /// What the member may do: owner, editor or viewer.
+    #[serde(default)]
+    pub role: Role,
+}
+
+/// The kind of a member.
+#[derive(JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberKind {
+    /// A user by name.
+    User,
+    /// Everybody in a group.
+    Group,
+    /// A service account.
+    ServiceAccount,
+}
+
+/// What a member may do.
+#[derive(JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Creates and deletes namespaces, and gives rights inside of them.
+    Owner,
+    /// Changes what is inside.
+    Editor,
+    /// Reads what is inside, but no Secrets.
+    #[default]
+    Viewer,
+}
+
+/// Rules for a tenant's namespaces.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NamespaceRules {
+    /// What their names begin with; the tenant's name and a dash where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40), regex(pattern = "^([a-z0-9]([a-z0-9-]*))?$"))]
+    pub prefix: Option<String>,
+    /// The most namespaces; without a limit where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 10_000))]
+    pub limit: Option<u32>,
+}
+
+/// How a Tenant stands.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantStatus {
+    /// The generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The number of its namespaces.
+    #[serde(default)]
+    pub namespace_count: u32,
+    /// Ready: every namespace has its walls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+impl Tenant {
+    /// The tenant as the other crates know it.
+    pub(crate) fn to_model(&self) -> model::Tenant {
+        let name = self.metadata.name.clone().unwrap_or_default();
+        let members = self.spec.members.iter().map(Member::to_model).collect();
+        let rules = &self.spec.namespaces;
+        let prefix = rules.prefix.clone().unwrap_or_else(|| format!("{name}-"));
+        let namespaces = model::NamespaceRules { prefix, limit: rules.limit };
+        model::Tenant { name, members, namespaces, suspended: self.spec.suspended }
+    }
+}
+
+impl Member {
+    fn to_model(&self) -> model::Member {
+        let name = self.name.clone();
+        let subject = match self.kind {
+            MemberKind::User => model::Subject::User(name),
+            MemberKind::Group => model::Subject::Group(name),
+            MemberKind::ServiceAccount => {
+                model::Subject::ServiceAccount { namespace: self.namespace.clone().unwrap_or_default(), name }
+            }
+        };
+        let role = match self.role {
+            Role::Owner => model::TenantRole::Owner,
+            Role::Editor => model::TenantRole::Editor,
+            Role::Viewer => model::TenantRole::Viewer,
+        };
+        model::Member { subject, role }
+    }
+}

@@ -1,0 +1,81 @@
+//! Says in each tenant's status how it stands.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use model::TenantIndex;
+use serde_json::json;
+
+use super::apply::MANAGER;
+use crate::api::tenant::{Tenant, TenantStatus};
+use crate::api::{GROUP, VERSION};
+use crate::cluster::api_message;
+
+/// Writes the statuses that differ; whether all could be written.
+pub(super) async fn report(
+    client: &Client,
+    index: &TenantIndex,
+    tenants: &BTreeMap<String, Tenant>,
+    failed: &BTreeMap<String, String>,
+) -> bool {
+    let api: Api<Tenant> = Api::all(client.clone());
+    let mut all = true;
+    for (name, tenant) in tenants {
+        let wanted = status(index, tenant, failed, Timestamp::now());
+        if tenant.status.as_ref() == Some(&wanted) {
+            continue;
+        }
+        let object = json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Tenant",
+            "metadata": {"name": name}, "status": wanted,
+        });
+        let parameters = PatchParams::apply(MANAGER).force();
+        match api.patch_status(name, &parameters, &Patch::Apply(object)).await {
+            Ok(_) => {}
+            // Deleted meanwhile.
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => {
+                all = false;
+                let error = api_message(&error);
+                tracing::warn!(tenant = name, error, "a status could not be written, it is tried again");
+            }
+        }
+    }
+    all
+}
+
+/// The status that a tenant should have.
+fn status(
+    index: &TenantIndex,
+    tenant: &Tenant,
+    failed: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> TenantStatus {
+    let name = tenant.name_any();
+    let namespaces: Vec<&str> = index.namespaces_of(&name).collect();
+    let fault = namespaces.iter().find_map(|namespace| Some((namespace, failed.get(*namespace)?)));
+    let (holds, reason, message) = match fault {
+        None => ("True", "InSync", "every namespace has its walls".to_owned()),
+        Some((namespace, error)) => ("False", "WriteFailed", format!("namespace `{namespace}`: {error}")),
+    };
+    let last =
+        tenant.status.as_ref().and_then(|status| status.conditions.iter().find(|last| last.type_ == "Ready"));
+    let since =
+        last.filter(|last| last.status == holds).map_or(Time(now), |last| last.last_transition_time.clone());
+    let generation = tenant.metadata.generation;
+    TenantStatus {
+        observed_generation: generation,
+        namespace_count: u32::try_from(namespaces.len()).unwrap_or(u32::MAX),
+        conditions: vec![Condition {
+            type_: "Ready".to_owned(),
+            status: holds.to_owned(),
+            reason: reason.to_owned(),
+            message,
+            observed_generation: generation,
+            last_transition_time: since,
+        }],
+    }
+}
