@@ -82,6 +82,14 @@ pub fn samples(module_digest: &str) -> Result<Vec<(String, String)>> {
     filled.collect()
 }
 
+/// The sample tenants.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn sample_tenants() -> Result<String> {
+    read(&workspace::root().join(DEPLOY).join("samples/tenants/teams.yaml"))
+}
+
 /// The digest of a module as policies name it: `sha256:` and hexadecimal digits.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {

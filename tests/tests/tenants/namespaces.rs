@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::json;
-use tests::{ALICE, BOB, World, refusal, until, until_some};
+use tests::{ADMIN, ALICE, BOB, World, refusal, until, until_some};
 
 use crate::{Tenant, create, namespaces, until_may_create};
 
@@ -26,6 +26,21 @@ async fn an_owner_creates_a_namespace_and_rules_in_it() {
     until("the status counts it", async || tenant.get().await.data["status"]["namespaceCount"] == 1).await;
     let deleted = world.kubectl(ALICE, &["delete", "namespace", "makers-web", "--wait=false"]);
     assert!(deleted.status.success(), "{}", String::from_utf8_lossy(&deleted.stderr));
+}
+
+#[tokio::test]
+async fn the_sample_tenants_are_as_up_describes_them() {
+    let world = World::shared();
+    let samples = xtask::install::sample_tenants().unwrap();
+    tests::Objects::new(world.client(ADMIN).await).apply_all(&samples).await;
+    until_may_create(ALICE, "team-a-web").await;
+    assert!(world.kubectl(ALICE, &["create", "namespace", "team-a-web"]).status.success());
+    until("alice works in the namespace she was given", async || {
+        world.kubectl(ALICE, &["--namespace=team-a", "get", "pods"]).status.success()
+    })
+    .await;
+    let other = world.kubectl(BOB, &["--namespace=team-a", "get", "pods"]);
+    assert!(String::from_utf8_lossy(&other.stderr).contains("Forbidden"), "{other:?}");
 }
 
 #[tokio::test]

@@ -1,29 +1,15 @@
 //! What `up` prints in the end: how to use what runs.
 
-use xtask::control_plane::{ALICE, Access};
+use xtask::control_plane::{ALICE, Access, BOB};
 
 /// The namespace of the examples.
 pub(super) const NAMESPACE: &str = "team-a";
-
-/// The namespace, and its owner's right to work in it.
-pub(super) const NAMESPACE_OBJECTS: &str = r"
-apiVersion: v1
-kind: Namespace
-metadata: {name: team-a}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: owner, namespace: team-a}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
-subjects:
-- {apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}
-";
 
 pub(super) fn print_cluster(access: &Access) {
     let run = format!("kubectl --namespace {NAMESPACE} run");
     println!(
         "
-Kubernetes runs with Bailey as its admission webhook. You are alice, the owner of the namespace {NAMESPACE}:
+Kubernetes runs with Bailey as its admission webhook. You are alice, the owner of the tenant {NAMESPACE}:
 
   export PATH={bin}:$PATH
   export KUBECONFIG={kubeconfig}
@@ -37,11 +23,19 @@ Refused by a Rego policy:
 Refused by a WebAssembly plugin:
   {run} elsewhere --image=docker.io/library/nginx --labels=owner=alice
 
+A namespace of your own, and one that a wall keeps you from:
+  kubectl create namespace team-a-web
+  kubectl create namespace web
+
+To be bob, the owner of the tenant team-b, who may do nothing here:
+  export KUBECONFIG={bob}
+
 Every decision: {bailey} audit tail --audit-db {audit}
 The administrator's kubeconfig: {admin}
 Stop: cargo xtask down{dir}",
         bin = access.folder().join("bin").display(),
         kubeconfig = access.kubeconfig(ALICE).display(),
+        bob = access.kubeconfig(BOB).display(),
         bailey = super::up::release_binary().display(),
         audit = access.folder().join("bailey/audit.db").display(),
         admin = access.kubeconfig(xtask::control_plane::ADMIN).display(),

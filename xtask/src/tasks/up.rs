@@ -167,7 +167,8 @@ fn install_samples(access: &Access, modules: &Path) -> Result<()> {
     for kind in ["policies.bailey.dev", "policybindings.bailey.dev"] {
         access.run(&["wait", "--for=condition=Ready", "--timeout=15s", "--all", kind])?;
     }
+    access.apply(&install::sample_tenants()?)?;
+    access.run(&["wait", "--for=condition=Ready", "--timeout=15s", "--all", "tenants.bailey.dev"])?;
     let arguments = ["get", "serviceaccount", "default", "--namespace", try_out::NAMESPACE];
-    access.apply(try_out::NAMESPACE_OBJECTS)?;
     access.run_until(Duration::from_secs(20), &arguments).map(drop)
 }
