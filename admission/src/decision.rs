@@ -173,7 +173,7 @@ pub const fn status(code: Code) -> u16 {
         | Code::ModuleUnavailable
         | Code::ModuleDigestMismatch => 422,
         Code::Overloaded => 429,
-        Code::NotReady | Code::LookupUnavailable => 503,
+        Code::NotReady | Code::LookupUnavailable | Code::TenantNotReady => 503,
         Code::DeadlineExceeded | Code::PolicyTimeout => 504,
         _ => 500,
     }
@@ -195,7 +195,7 @@ pub(crate) const fn reason(status: u16) -> &'static str {
 
 const fn retry_after(code: Code) -> Option<u32> {
     match code {
-        Code::Overloaded => Some(1),
+        Code::Overloaded | Code::TenantNotReady => Some(1),
         Code::NotReady => Some(2),
         _ => None,
     }

@@ -111,6 +111,9 @@ impl Admission {
         self.metrics.in_flight.inc();
         let decoded = decode_review(body);
         let decode = micros_since(start);
+        if let Ok(request) = &decoded {
+            self.guard.settle(request, deadline).await;
+        }
         let mut decision = match &decoded {
             Err(error) => self.undecodable(id, error),
             Ok(_) if !self.ready.load(Ordering::Acquire) => self.not_ready(id),

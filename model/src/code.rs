@@ -73,6 +73,8 @@ pub enum Code {
     NamespaceLimit,
     /// The tenant is suspended: it may not grow.
     TenantSuspended,
+    /// The walls of the tenant's namespace do not stand yet.
+    TenantNotReady,
 }
 
 impl Code {
@@ -112,6 +114,7 @@ impl Code {
         Self::TenantAmbiguous,
         Self::NamespaceLimit,
         Self::TenantSuspended,
+        Self::TenantNotReady,
     ];
 
     /// The code as it is shown and counted.
@@ -151,6 +154,7 @@ impl Code {
             Self::TenantAmbiguous => "tenant_ambiguous",
             Self::NamespaceLimit => "namespace_limit",
             Self::TenantSuspended => "tenant_suspended",
+            Self::TenantNotReady => "tenant_not_ready",
         }
     }
 }
@@ -169,6 +173,6 @@ mod tests {
     fn every_code_has_a_text_of_its_own() {
         let texts: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
-        assert_eq!(Code::ALL.last(), Some(&Code::Internal), "a new code belongs in ALL");
+        assert_eq!(Code::ALL.last(), Some(&Code::TenantNotReady), "a new code belongs in ALL");
     }
 }

@@ -37,4 +37,7 @@ pub use record::{PolicyUse, Record};
 pub use request::{GroupVersionKind, GroupVersionResource, ObjectMeta, Operation, Request, UserInfo};
 pub use review::{MAX_DEPTH, ReviewError, decode_review};
 pub use selector::{LabelSelector, Requirement, SelectorOperator};
-pub use tenant::{Member, NamespaceRules, Subject, TENANT_LABEL, Tenant, TenantIndex, TenantRole};
+pub use tenant::{
+    Isolation, Member, NamespaceRules, NamespaceState, Network, POD_SECURITY_LABELS, Subject, TENANT_LABEL,
+    Tenant, TenantIndex, TenantRole, WALLS_LABEL, WALLS_STANDING,
+};

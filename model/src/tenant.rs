@@ -6,6 +6,13 @@ use crate::UserInfo;
 /// The label of a namespace that names its tenant. Only administrators and Bailey set it.
 pub const TENANT_LABEL: &str = "bailey.dev/tenant";
 
+/// The label that Bailey gives a tenant's namespace when all of its walls stand.
+pub const WALLS_LABEL: &str = "bailey.dev/walls";
+/// Its value.
+pub const WALLS_STANDING: &str = "standing";
+/// What the labels of Pod Security begin with.
+pub const POD_SECURITY_LABELS: &str = "pod-security.kubernetes.io/";
+
 /// What a member of a tenant may do, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TenantRole {
@@ -62,6 +69,51 @@ pub struct NamespaceRules {
     pub limit: Option<u32>,
 }
 
+/// How far the Pods of a tenant are held apart from the node and from other Pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Isolation {
+    /// The labels of Pod Security that every namespace has, by whole name.
+    pub pod_security: BTreeMap<String, String>,
+    /// What Pods may reach and who may reach them; `None` where nothing is enforced.
+    pub network: Option<Network>,
+    /// The profile that the tenant names and that does not exist; these are the strictest walls then.
+    pub missing_profile: Option<String>,
+}
+
+/// What the Pods of an isolated tenant may reach beside each other and DNS.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Network {
+    /// Address ranges that they may reach, such as `203.0.113.0/24`.
+    pub egress: Vec<String>,
+    /// Namespaces from which they may be reached, such as that of an ingress controller.
+    pub ingress_from: Vec<String>,
+}
+
+/// A namespace as the snapshot knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NamespaceState {
+    /// The tenant that its label names, whether or not there is one of the name.
+    pub tenant: Option<String>,
+    /// Those of its labels that are walls: of Pod Security, and [`WALLS_LABEL`].
+    pub labels: BTreeMap<String, String>,
+}
+
+impl NamespaceState {
+    /// The state of a namespace with these labels.
+    pub fn of(labels: BTreeMap<String, String>) -> Self {
+        let tenant = labels.get(TENANT_LABEL).cloned();
+        let walls = labels
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(POD_SECURITY_LABELS) || name == WALLS_LABEL);
+        Self { tenant, labels: walls.collect() }
+    }
+
+    /// Whether its walls stood once; what is taken away from them later is put right.
+    pub fn stands(&self) -> bool {
+        self.labels.get(WALLS_LABEL).is_some_and(|value| value == WALLS_STANDING)
+    }
+}
+
 /// A tenant: who belongs to it, and what its namespaces may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
@@ -73,6 +125,8 @@ pub struct Tenant {
     pub namespaces: NamespaceRules,
     /// Whether it may not grow: running work stays, nothing new is created.
     pub suspended: bool,
+    /// The walls of each namespace.
+    pub isolation: Isolation,
 }
 
 /// All tenants and whose each namespace is, as they were at one moment.
@@ -82,17 +136,17 @@ pub struct Tenant {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TenantIndex {
     tenants: BTreeMap<String, Arc<Tenant>>,
-    namespaces: BTreeMap<String, String>,
+    namespaces: BTreeMap<String, NamespaceState>,
     owned: BTreeMap<String, BTreeSet<String>>,
     roles: HashMap<Subject, BTreeMap<String, TenantRole>>,
 }
 
 impl TenantIndex {
-    /// An index of tenants, and of namespaces by name with the tenant that their label names.
+    /// An index of tenants and of all namespaces by name.
     pub fn new<T, N>(tenants: T, namespaces: N) -> Self
     where
         T: IntoIterator<Item = Arc<Tenant>>,
-        N: IntoIterator<Item = (String, String)>,
+        N: IntoIterator<Item = (String, NamespaceState)>,
     {
         let mut index = Self::default();
         for tenant in tenants {
@@ -103,9 +157,11 @@ impl TenantIndex {
             }
             index.tenants.insert(tenant.name.clone(), tenant);
         }
-        for (namespace, tenant) in namespaces {
-            index.owned.entry(tenant.clone()).or_default().insert(namespace.clone());
-            index.namespaces.insert(namespace, tenant);
+        for (namespace, state) in namespaces {
+            if let Some(tenant) = &state.tenant {
+                index.owned.entry(tenant.clone()).or_default().insert(namespace.clone());
+            }
+            index.namespaces.insert(namespace, state);
         }
         index
     }
@@ -122,7 +178,17 @@ impl TenantIndex {
 
     /// The tenant that a namespace's label names, whether or not there is one of the name.
     pub fn name_for(&self, namespace: &str) -> Option<&str> {
-        self.namespaces.get(namespace).map(String::as_str)
+        self.namespaces.get(namespace)?.tenant.as_deref()
+    }
+
+    /// A namespace; `None` where the snapshot does not know it yet.
+    pub fn namespace(&self, name: &str) -> Option<&NamespaceState> {
+        self.namespaces.get(name)
+    }
+
+    /// Whether there is any tenant; without one there are no walls.
+    pub fn has_tenants(&self) -> bool {
+        !self.tenants.is_empty()
     }
 
     /// The namespaces of a tenant.
@@ -162,6 +228,7 @@ mod tests {
             members: members.collect(),
             namespaces: NamespaceRules::default(),
             suspended: false,
+            isolation: Isolation { pod_security: BTreeMap::new(), network: None, missing_profile: None },
         })
     }
 
@@ -203,7 +270,10 @@ mod tests {
 
     #[test]
     fn a_namespace_belongs_to_the_tenant_its_label_names() {
-        let namespaces = [("a".to_owned(), "alpha".to_owned()), ("b".to_owned(), "gone".to_owned())];
+        let namespaces = [("a", Some("alpha")), ("b", Some("gone")), ("c", None)].map(|(name, tenant)| {
+            let labels = tenant.map(|tenant| (TENANT_LABEL.to_owned(), tenant.to_owned()));
+            (name.to_owned(), NamespaceState::of(labels.into_iter().collect()))
+        });
         let index = TenantIndex::new([tenant("alpha", &[])], namespaces);
         assert_eq!(index.name_for("a"), Some("alpha"));
         assert_eq!((index.name_for("b"), index.tenant("gone")), (Some("gone"), None));

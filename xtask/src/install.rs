@@ -24,7 +24,12 @@ pub fn prerequisites(access: &Access) -> Result<()> {
     for file in yaml_files(&workspace::root().join(DEPLOY).join("crds"))? {
         access.apply(&read(&file)?)?;
     }
-    let names = ["crd/policies.bailey.dev", "crd/policybindings.bailey.dev", "crd/tenants.bailey.dev"];
+    let names = [
+        "crd/policies.bailey.dev",
+        "crd/policybindings.bailey.dev",
+        "crd/tenants.bailey.dev",
+        "crd/isolationprofiles.bailey.dev",
+    ];
     let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
     access.run(&[&wait[..], &names[..]].concat()).map(drop)
 }

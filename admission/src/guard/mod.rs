@@ -5,16 +5,18 @@
 //! value of a label, by a name, by a number.
 
 mod namespaces;
+mod network;
+mod objects;
 mod rules;
 mod slots;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use model::{Code, Request, TenantIndex, TenantRole};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use crate::pipeline::Phase;
@@ -23,6 +25,8 @@ use slots::Slots;
 
 /// Whose work the cluster's own controllers do; they are under RBAC, and not under the guard.
 const CONTROLLERS: [&str; 2] = ["system:serviceaccounts:kube-system", "system:serviceaccounts:bailey-system"];
+/// How long a Pod waits for the walls of its namespace.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The controller manager, where its controllers have no accounts of their own.
 const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 
@@ -63,9 +67,11 @@ struct Question<'a> {
 
 /// Who asks, as far as walls are concerned.
 struct Asker<'a> {
-    /// Whether the walls are not meant for them: administrators and the cluster's own controllers.
-    trusted: bool,
-    roles: std::collections::BTreeMap<&'a str, TenantRole>,
+    /// Whether they are an administrator: no wall is meant for them.
+    administrator: bool,
+    /// Whether they are one of the cluster's own controllers: few walls are meant for those.
+    controller: bool,
+    roles: BTreeMap<&'a str, TenantRole>,
 }
 
 impl Asker<'_> {
@@ -107,13 +113,16 @@ impl Guard {
     /// Holds a request against every rule; in the mutating phase gives what the guard changes.
     pub(crate) fn judge(&self, phase: Phase, request: &Request) -> Result<Option<Changed>, Wall> {
         let tenants = self.snapshot();
-        let trusted = self.trusts(request);
         let roles = tenants.roles_of(&request.user);
-        let asker = Asker { trusted, roles };
+        let asker = Asker {
+            administrator: self.is_administrator(request),
+            controller: is_controller(request),
+            roles,
+        };
         let question =
             Question { request, tenants: &tenants, asker, slots: &self.slots, now: Instant::now() };
         match phase {
-            Phase::Mutate => namespaces::label(&question)?.map(|change| change.apply(request)).transpose(),
+            Phase::Mutate => namespaces::labels(&question)?.map(|change| change.apply(request)).transpose(),
             Phase::Validate => {
                 let broken = RULES.iter().filter(|rule| rule.concerns(&question));
                 broken.map(|rule| rule.check(&question)).collect::<Result<Vec<()>, Wall>>().map(|_| None)
@@ -125,23 +134,33 @@ impl Guard {
         Arc::clone(&self.tenants.borrow())
     }
 
-    fn trusts(&self, request: &Request) -> bool {
-        let user = &request.user;
-        user.username == CONTROLLER_MANAGER
-            || user
-                .groups
-                .iter()
-                .any(|group| self.administrators.contains(group) || CONTROLLERS.contains(&group.as_str()))
+    fn is_administrator(&self, request: &Request) -> bool {
+        request.user.groups.iter().any(|group| self.administrators.contains(group))
+    }
+
+    /// Waits, bounded, until the walls of a Pod's namespace stand: those of a new one take a moment.
+    pub(crate) async fn settle(&self, request: &Request, deadline: Instant) {
+        let stands = |tenants: &Arc<TenantIndex>| objects::walls_are_missing(tenants, request).is_none();
+        if !objects::is_new_pod(request) || stands(&self.tenants.borrow()) {
+            return;
+        }
+        let latest = Instant::now().checked_add(PATIENCE).map_or(deadline, |until| until.min(deadline));
+        let mut tenants = self.tenants.clone();
+        // Past its time the rule refuses.
+        let _late = tokio::time::timeout_at(latest.into(), tenants.wait_for(stands)).await;
     }
 }
 
-/// A label that the guard sets.
-struct SetLabel {
-    name: &'static str,
-    value: String,
+fn is_controller(request: &Request) -> bool {
+    let user = &request.user;
+    user.username == CONTROLLER_MANAGER
+        || user.groups.iter().any(|group| CONTROLLERS.contains(&group.as_str()))
 }
 
-impl SetLabel {
+/// Labels that the guard sets.
+struct SetLabels(BTreeMap<String, String>);
+
+impl SetLabels {
     fn apply(self, request: &Request) -> Result<Changed, Wall> {
         let unreadable = |error: serde_json::Error| Wall {
             code: Code::ReviewMalformed,
@@ -149,26 +168,23 @@ impl SetLabel {
         };
         let mut envelope: Map<String, Value> = serde_json::from_slice(&request.raw).map_err(unreadable)?;
         let mut object = envelope.remove("object").unwrap_or_default();
-        let mut patch = Vec::new();
-        let operation =
-            |path: String, value: Value| serde_json::json!({"op": "add", "path": path, "value": value});
-        if !object.pointer("/metadata/labels").is_some_and(Value::is_object) {
-            patch.push(operation("/metadata/labels".to_owned(), Value::Object(Map::new())));
-        }
-        let path = format!("/metadata/labels/{}", self.name.replace('~', "~0").replace('/', "~1"));
-        patch.push(operation(path, Value::String(self.value.clone())));
         let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) else {
-            return Err(Wall {
-                code: Code::ReviewMalformed,
-                message: "the object has no metadata".to_owned(),
-            });
+            let message = "the object has no metadata".to_owned();
+            return Err(Wall { code: Code::ReviewMalformed, message });
         };
-        let labels = metadata.entry("labels").or_insert_with(|| Value::Object(Map::new()));
+        let add = |path: String, value: Value| json!({"op": "add", "path": path, "value": value});
+        let mut patch = Vec::new();
+        let labels = metadata.entry("labels").or_insert(Value::Null);
         if !labels.is_object() {
             *labels = Value::Object(Map::new());
+            patch.push(add("/metadata/labels".to_owned(), Value::Object(Map::new())));
         }
-        if let Some(labels) = labels.as_object_mut() {
-            labels.insert(self.name.to_owned(), Value::String(self.value));
+        for (name, value) in self.0 {
+            let path = format!("/metadata/labels/{}", name.replace('~', "~0").replace('/', "~1"));
+            patch.push(add(path, Value::String(value.clone())));
+            if let Some(labels) = labels.as_object_mut() {
+                labels.insert(name, Value::String(value));
+            }
         }
         let text = serde_json::to_vec(&object).map_err(unreadable)?;
         envelope.insert("object".to_owned(), object);

@@ -1,37 +1,41 @@
 //! Whose a namespace is, what it may be called, and how many there may be.
 
-use model::{Code, ObjectMeta, Operation, Request, TENANT_LABEL};
+use model::{Code, ObjectMeta, Operation, POD_SECURITY_LABELS, Request, TENANT_LABEL};
 use serde::Deserialize;
 
-use super::{Question, SetLabel, Wall};
+use super::{Question, SetLabels, Wall};
 
+/// What labels of Bailey's begin with.
+const OWN_LABELS: &str = "bailey.dev/";
 /// What names of Kubernetes and Bailey begin with.
 const RESERVED: [&str; 3] = ["kube-", "bailey-", "openshift-"];
 
-/// The label that a namespace gets which a tenant's owner creates.
+/// The labels that a namespace gets which a tenant's owner creates: whose it is, and those that are walls.
 ///
 /// # Errors
 /// When the owner of several tenants did not say for which of them.
-pub(super) fn label(question: &Question<'_>) -> Result<Option<SetLabel>, Wall> {
+pub(super) fn labels(question: &Question<'_>) -> Result<Option<SetLabels>, Wall> {
     let request = question.request;
     let creates = request.operation == Operation::Create
         && request.resource.group.is_empty()
         && request.resource.resource == "namespaces"
         && request.sub_resource.is_empty();
-    if !creates || question.asker.trusted {
+    if !creates || question.asker.administrator || question.asker.controller {
         return Ok(None);
     }
     let Some(meta) = metadata(request.object.as_deref()) else { return Ok(None) };
-    if meta.labels.contains_key(TENANT_LABEL) {
-        return Ok(None);
-    }
     let owned: Vec<&str> = question.asker.owned().collect();
-    let tenant = match owned.as_slice() {
-        [] => return Ok(None),
-        [only] => *only,
-        several => by_prefix(question, several, name_of(request, &meta))?,
+    let tenant = match (meta.labels.get(TENANT_LABEL), owned.as_slice()) {
+        (Some(named), _) => named.as_str(),
+        (None, []) => return Ok(None),
+        (None, [only]) => only,
+        (None, several) => by_prefix(question, several, name_of(request, &meta))?,
     };
-    Ok(Some(SetLabel { name: TENANT_LABEL, value: tenant.to_owned() }))
+    let Some(tenant) = question.tenants.tenant(tenant) else { return Ok(None) };
+    let mut labels = tenant.isolation.pod_security.clone();
+    labels.insert(TENANT_LABEL.to_owned(), tenant.name.clone());
+    labels.retain(|name, value| meta.labels.get(name) != Some(value));
+    Ok((!labels.is_empty()).then_some(SetLabels(labels)))
 }
 
 /// The one of several tenants whose prefix the name has.
@@ -80,6 +84,32 @@ pub(super) fn label_is_taken(question: &Question<'_>) -> Option<String> {
         )),
         _ => None,
     }
+}
+
+/// Labels that are walls are the profile's, in a tenant's namespace; those of Bailey nobody sets.
+pub(super) fn wall_labels_differ(question: &Question<'_>) -> Option<String> {
+    let request = question.request;
+    let walls = |object: Option<&[u8]>| {
+        let mut labels = metadata(object).unwrap_or_default().labels;
+        labels.retain(|name, _| name.starts_with(POD_SECURITY_LABELS) || name.starts_with(OWN_LABELS));
+        labels.remove(TENANT_LABEL);
+        labels
+    };
+    let (new, old) = (walls(request.object.as_deref()), walls(request.old_object.as_deref()));
+    let tenant = tenant_label(request.object.as_deref()).and_then(|name| question.tenants.tenant(&name));
+    let right = match request.operation {
+        Operation::Create => tenant.map(|tenant| tenant.isolation.pod_security.clone()).unwrap_or_default(),
+        _ => old,
+    };
+    let differs = |name: &&String| {
+        let walled = tenant.is_some() || name.starts_with(OWN_LABELS);
+        walled && new.get(*name) != right.get(*name)
+    };
+    let name = new.keys().chain(right.keys()).find(differs)?;
+    Some(match right.get(name) {
+        Some(value) => format!("the label `{name}` is a wall, and stays `{value}`"),
+        None => format!("the label `{name}` is not yours to set, leave it out"),
+    })
 }
 
 /// An owner reference would let another object's deletion delete the namespace.

@@ -1,7 +1,8 @@
 //! One row of the table after the other, and what legitimately passes it.
 
 use model::{
-    GroupVersionResource, Member, NamespaceRules, Operation, Subject, TENANT_LABEL, Tenant, UserInfo,
+    GroupVersionResource, Isolation, Member, NamespaceRules, NamespaceState, Network, Operation,
+    POD_SECURITY_LABELS, Subject, TENANT_LABEL, Tenant, UserInfo, WALLS_LABEL, WALLS_STANDING,
 };
 use serde_json::json;
 
@@ -16,7 +17,26 @@ fn tenant(name: &str, owners: &[&str]) -> Tenant {
         members: members.collect(),
         namespaces: NamespaceRules { prefix: format!("{name}-"), limit: Some(2) },
         suspended: false,
+        isolation: Isolation {
+            pod_security: pod_security(),
+            network: Some(Network {
+                egress: vec!["203.0.113.0/24".to_owned()],
+                ingress_from: vec!["ingress".to_owned()],
+            }),
+            missing_profile: None,
+        },
     }
+}
+
+fn pod_security() -> BTreeMap<String, String> {
+    BTreeMap::from([(format!("{POD_SECURITY_LABELS}enforce"), "baseline".to_owned())])
+}
+
+fn state(tenant: Option<&str>, stands: bool) -> NamespaceState {
+    let mut labels = pod_security();
+    labels.extend(tenant.map(|tenant| (TENANT_LABEL.to_owned(), tenant.to_owned())));
+    labels.extend(stands.then(|| (WALLS_LABEL.to_owned(), WALLS_STANDING.to_owned())));
+    NamespaceState::of(labels)
 }
 
 /// alice owns alpha and gamma, bob owns beta; alpha has a namespace, beta is suspended.
@@ -24,8 +44,8 @@ fn guard() -> Guard {
     let (mut beta, alpha, gamma) =
         (tenant("beta", &["bob"]), tenant("alpha", &["alice"]), tenant("gamma", &["alice", "carol"]));
     beta.suspended = true;
-    let namespaces = [("alpha-one", "alpha"), ("beta-one", "beta")];
-    let namespaces = namespaces.map(|(namespace, tenant)| (namespace.to_owned(), tenant.to_owned()));
+    let namespaces = [("alpha-one", Some("alpha")), ("beta-one", Some("beta")), ("free", None)];
+    let namespaces = namespaces.map(|(namespace, tenant)| (namespace.to_owned(), state(tenant, true)));
     let index = TenantIndex::new([beta, alpha, gamma].map(Arc::new), namespaces);
     Guard::new(watch::channel(Arc::new(index)).1, ["platform".to_owned()])
 }
@@ -67,7 +87,10 @@ fn request(who: &str, operation: Operation, name: &str, objects: [Value; 2]) -> 
 }
 
 fn namespace(name: &str, tenant: Option<&str>) -> Value {
-    let labels = tenant.map_or_else(|| json!({}), |tenant| json!({TENANT_LABEL: tenant}));
+    let mut labels = json!(pod_security());
+    if let Some(tenant) = tenant {
+        labels[TENANT_LABEL] = json!(tenant);
+    }
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 }
 
@@ -209,4 +232,132 @@ fn a_tenant_that_does_not_exist_yet_cannot_be_claimed() {
     assert_eq!(wall(&guard, Phase::Validate, &create("eve", "x", None)), None);
     let claim = create("eve", "x", Some("future"));
     assert_refused(&guard, Phase::Validate, &claim, Code::TenantDenied, "no owner of the tenant `future`");
+}
+
+fn in_namespace(who: &str, operation: Operation, resource: [&str; 2], object: Value) -> Request {
+    let [group, plural] = resource;
+    let mut request = request(who, operation, "alpha-one", [object.clone(), object]);
+    if operation == Operation::Create {
+        request.old_object = None;
+    }
+    request.kind =
+        model::GroupVersionKind { group: group.into(), version: "v1".into(), kind: "Other".into() };
+    (request.resource.group, request.resource.resource) = (group.into(), plural.into());
+    request.name = "x".into();
+    request
+}
+
+#[test]
+fn labels_that_are_walls_stay_as_the_profile_says() {
+    let guard = guard();
+    let enforce = format!("{POD_SECURITY_LABELS}enforce");
+    let mut weak = namespace("alpha-one", Some("alpha"));
+    weak["metadata"]["labels"][&enforce] = json!("privileged");
+    let good = namespace("alpha-one", Some("alpha"));
+    let update = request("alice", Operation::Update, "alpha-one", [weak.clone(), good.clone()]);
+    assert_refused(&guard, Phase::Validate, &update, Code::TenantDenied, "stays `baseline`");
+    // At creation the guard puts it right, and whoever goes around that is refused.
+    let sneaky = request("alice", Operation::Create, "alpha-two", [weak, Value::Null]);
+    assert_refused(&guard, Phase::Validate, &sneaky, Code::TenantDenied, "stays `baseline`");
+    let patch = guard.judge(Phase::Mutate, &sneaky).unwrap().unwrap().patch;
+    assert_eq!(patch[0]["value"], "baseline");
+    // A namespace does not open itself.
+    let mut open = good.clone();
+    open["metadata"]["labels"][WALLS_LABEL] = json!(WALLS_STANDING);
+    let opened = request("alice", Operation::Update, "alpha-one", [open, good]);
+    assert_refused(&guard, Phase::Validate, &opened, Code::TenantDenied, "not yours to set");
+    // Where there is no tenant, Pod Security is whoever's right it is.
+    let mut free = namespace("free", None);
+    free["metadata"]["labels"][&enforce] = json!("privileged");
+    let update = request("eve", Operation::Update, "free", [free, namespace("free", None)]);
+    assert_eq!(wall(&guard, Phase::Validate, &update), None);
+}
+
+#[test]
+fn what_bailey_keeps_is_not_touched() {
+    let guard = guard();
+    let role = ["rbac.authorization.k8s.io", "rolebindings"];
+    let kept = json!({"metadata": {"name": "x", "labels": {"bailey.dev/managed-by": "bailey"}}});
+    for (operation, part) in [
+        (Operation::Create, "leave it out"),
+        (Operation::Update, "Bailey keeps this object"),
+        (Operation::Delete, "Bailey keeps this object"),
+    ] {
+        let request = in_namespace("alice", operation, role, kept.clone());
+        assert_refused(&guard, Phase::Validate, &request, Code::TenantDenied, part);
+        for trusted in ["root", "job-controller"] {
+            let request = in_namespace(trusted, operation, role, kept.clone());
+            assert_eq!(wall(&guard, Phase::Validate, &request), None, "{trusted}");
+        }
+    }
+    let own = json!({"metadata": {"name": "x", "labels": {"app": "web"}}});
+    assert_eq!(wall(&guard, Phase::Validate, &in_namespace("alice", Operation::Delete, role, own)), None);
+}
+
+#[test]
+fn a_network_policy_opens_nothing_beyond_the_tenant() {
+    let guard = guard();
+    let policy = |spec: Value| {
+        let object = json!({"metadata": {"name": "x"}, "spec": spec});
+        in_namespace("alice", Operation::Create, ["networking.k8s.io", "networkpolicies"], object)
+    };
+    let namespaces = |labels: Value| json!([{"namespaceSelector": {"matchLabels": labels}}]);
+    let refused = [
+        (json!({"ingress": [{}]}), "a rule without `from`"),
+        (json!({"egress": [{"to": []}]}), "a rule without `to`"),
+        (json!({"egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]}), "`0.0.0.0/0`"),
+        (json!({"ingress": [{"from": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}]}), "the addresses"),
+        (json!({"ingress": [{"from": [{"namespaceSelector": {}}]}]}), "another tenant's"),
+        (json!({"ingress": [{"from": namespaces(json!({"team": "x"}))}]}), "another tenant's"),
+        (json!({"ingress": [{"from": namespaces(json!({TENANT_LABEL: "beta"}))}]}), "another tenant's"),
+        (
+            json!({"ingress": [{"from": namespaces(json!({"kubernetes.io/metadata.name": "beta-one"}))}]}),
+            "another",
+        ),
+        (
+            json!({"egress": [{"to": namespaces(json!({"kubernetes.io/metadata.name": "ingress"}))}]}),
+            "another",
+        ),
+        (json!({"ingress": 7}), "cannot be read"),
+    ];
+    for (spec, part) in refused {
+        assert_refused(&guard, Phase::Validate, &policy(spec), Code::TenantDenied, part);
+    }
+    let fine = [
+        json!({"podSelector": {}, "policyTypes": ["Ingress"]}),
+        json!({"ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}]}]}),
+        json!({"ingress": [{"from": namespaces(json!({TENANT_LABEL: "alpha", "color": "blue"}))}]}),
+        json!({"ingress": [{"from": namespaces(json!({"kubernetes.io/metadata.name": "ingress"}))}]}),
+        json!({"egress": [{"to": namespaces(json!({"kubernetes.io/metadata.name": "alpha-one"}))}]}),
+        json!({"egress": [{"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}]}),
+    ];
+    for spec in fine {
+        assert_eq!(wall(&guard, Phase::Validate, &policy(spec)), None);
+    }
+}
+
+#[tokio::test]
+async fn a_pod_waits_for_the_walls_and_is_refused_without() {
+    let pods = |namespace: &str| {
+        let mut pod =
+            in_namespace("job-controller", Operation::Create, ["", "pods"], json!({"metadata": {}}));
+        pod.namespace = namespace.to_owned();
+        pod
+    };
+    let index = |stands: bool| {
+        let namespaces =
+            [("alpha-one".to_owned(), state(Some("alpha"), stands)), ("free".to_owned(), state(None, false))];
+        Arc::new(TenantIndex::new([Arc::new(tenant("alpha", &["alice"]))], namespaces))
+    };
+    let (sender, receiver) = watch::channel(index(false));
+    let guard = Guard::new(receiver, []);
+    let rows = [("alpha-one", "do not stand yet"), ("newer", "not known whose it is")];
+    for (namespace, part) in rows {
+        assert_refused(&guard, Phase::Validate, &pods(namespace), Code::TenantNotReady, part);
+    }
+    assert_eq!(wall(&guard, Phase::Validate, &pods("free")), None);
+
+    let (pod, far) = (pods("alpha-one"), Instant::now() + Duration::from_secs(60));
+    let (_, ()) = tokio::join!(guard.settle(&pod, far), async { drop(sender.send(index(true))) });
+    assert_eq!(wall(&guard, Phase::Validate, &pod), None);
 }

@@ -10,6 +10,7 @@ mod convert;
 mod crds;
 mod decode;
 mod draft;
+pub mod isolation;
 pub mod policy;
 mod schema;
 pub mod status;

@@ -110,3 +110,11 @@ pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
         },
     })
 }
+
+/// Address ranges such as `203.0.113.0/24` or `2001:db8::/32`.
+pub(super) fn address_ranges(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 64,
+        "items": { "type": "string", "maxLength": 43, "pattern": "^[0-9a-fA-F.:]+/[0-9]{1,3}$" },
+    })
+}

@@ -48,6 +48,10 @@ pub struct TenantSpec {
     /// Rules for the tenant's namespaces.
     #[serde(default)]
     pub namespaces: NamespaceRules,
+    /// The IsolationProfile; the one named `default` where not given, or built-in walls where that does not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub isolation_profile: Option<String>,
     /// Whether the tenant may not grow: running work stays, nothing new is created.
     #[serde(default)]
     pub suspended: bool,
@@ -131,13 +135,13 @@ pub struct TenantStatus {
 
 impl Tenant {
     /// The tenant as the other crates know it.
-    pub(crate) fn to_model(&self) -> model::Tenant {
+    pub(crate) fn to_model(&self, isolation: model::Isolation) -> model::Tenant {
         let name = self.metadata.name.clone().unwrap_or_default();
         let members = self.spec.members.iter().map(Member::to_model).collect();
         let rules = &self.spec.namespaces;
         let prefix = rules.prefix.clone().unwrap_or_else(|| format!("{name}-"));
         let namespaces = model::NamespaceRules { prefix, limit: rules.limit };
-        model::Tenant { name, members, namespaces, suspended: self.spec.suspended }
+        model::Tenant { name, members, namespaces, suspended: self.spec.suspended, isolation }
     }
 }
 

@@ -5,20 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use kube::api::{Api, ApiResource, DynamicObject, TypeMeta};
 use kube::core::GroupVersionKind;
 use kube::runtime::utils::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt};
-use model::{ObjectEvent, Request, TENANT_LABEL, TenantIndex};
+use model::{NamespaceState, ObjectEvent, Request, TenantIndex};
+use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::lookups::Lookups;
 use super::retry::{http_status, shown, watch_pauses};
+use crate::api::isolation::{IsolationProfile, IsolationProfileSpec};
 use crate::api::tenant::Tenant;
 use crate::api::{GROUP, VERSION};
 
+/// The profile of tenants that name none.
+const DEFAULT_PROFILE: &str = "default";
 /// How long changes are gathered before they are published.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
@@ -35,21 +40,28 @@ pub(super) struct Handles {
 pub(super) struct Tenants {
     client: Client,
     changes: mpsc::UnboundedReceiver<Change>,
-    tenants: BTreeMap<String, (Tenant, Arc<model::Tenant>)>,
-    listing: BTreeMap<String, (Tenant, Arc<model::Tenant>)>,
-    /// The tenant that each namespace's label names.
-    namespaces: BTreeMap<String, String>,
-    listed: [bool; 2],
+    tenants: Listed<Tenant>,
+    profiles: Listed<IsolationProfile>,
+    namespaces: BTreeMap<String, NamespaceState>,
+    namespaces_listed: bool,
     dirty: Option<Instant>,
     index: watch::Sender<Arc<TenantIndex>>,
     observed: watch::Sender<Arc<BTreeMap<String, Tenant>>>,
     synced: watch::Sender<bool>,
 }
 
+/// The objects of one kind.
+struct Listed<K> {
+    objects: BTreeMap<String, K>,
+    listing: BTreeMap<String, K>,
+    listed: bool,
+}
+
 /// A change of namespaces.
 enum Change {
-    Replace(Vec<(String, Option<String>)>),
-    Set(String, Option<String>),
+    Replace(Vec<(String, NamespaceState)>),
+    Set(String, NamespaceState),
+    Remove(String),
 }
 
 impl Tenants {
@@ -72,10 +84,10 @@ impl Tenants {
         let tenants = Self {
             client,
             changes,
-            tenants: BTreeMap::new(),
-            listing: BTreeMap::new(),
+            tenants: Listed::default(),
+            profiles: Listed::default(),
             namespaces: BTreeMap::new(),
-            listed: [false; 2],
+            namespaces_listed: false,
             dirty: None,
             index,
             observed,
@@ -85,15 +97,13 @@ impl Tenants {
     }
 
     pub(super) async fn run(mut self) {
-        let gvk = GroupVersionKind::gvk(GROUP, VERSION, "Tenant");
-        // Read as plain objects: one that does not fit its type must not fail the list of all.
-        let api: Api<DynamicObject> =
-            Api::all_with(self.client.clone(), &ApiResource::from_gvk_with_plural(&gvk, "tenants"));
-        let mut events = Box::pin(watcher(api, watcher::Config::default()).backoff(watch_pauses()));
+        let mut tenants = events(&self.client, "Tenant", "tenants");
+        let mut profiles = events(&self.client, "IsolationProfile", "isolationprofiles");
         let mut due = Instant::now();
         loop {
             tokio::select! {
-                Some(event) = events.next() => self.event(event),
+                Some(event) = tenants.next() => if self.tenants.event("Tenant", event) { self.touch(); },
+                Some(event) = profiles.next() => if self.profiles.event("IsolationProfile", event) { self.touch(); },
                 Some(change) = self.changes.recv() => self.namespaces(change),
                 () = sleep_until(due), if self.dirty.is_some() => self.publish(),
                 else => return,
@@ -107,87 +117,116 @@ impl Tenants {
     fn namespaces(&mut self, change: Change) {
         match change {
             Change::Replace(all) => {
-                self.namespaces =
-                    all.into_iter().filter_map(|(name, tenant)| Some((name, tenant?))).collect();
-                self.listed[1] = true;
+                self.namespaces = all.into_iter().collect();
+                self.namespaces_listed = true;
             }
-            Change::Set(name, Some(tenant)) => _ = self.namespaces.insert(name, tenant),
-            Change::Set(name, None) => _ = self.namespaces.remove(&name),
+            Change::Set(name, state) => _ = self.namespaces.insert(name, state),
+            Change::Remove(name) => _ = self.namespaces.remove(&name),
         }
-        self.dirty.get_or_insert_with(Instant::now);
+        self.touch();
     }
 
-    fn event(&mut self, event: Result<Event<DynamicObject>, watcher::Error>) {
-        match event {
-            Ok(Event::Init) => {
-                self.listing.clear();
-                return;
-            }
-            Ok(Event::InitApply(object)) => {
-                self.listing.extend(read(object));
-                return;
-            }
-            Ok(Event::InitDone) => {
-                self.tenants = std::mem::take(&mut self.listing);
-                self.listed[0] = true;
-            }
-            Ok(Event::Apply(object)) => self.tenants.extend(read(object)),
-            Ok(Event::Delete(object)) => _ = self.tenants.remove(&object.name_any()),
-            Err(error) => {
-                // Where there is no such kind there are no tenants; others keep what they have.
-                self.listed[0] |= http_status(&error) == Some(404);
-                tracing::warn!(error = shown(&error), "tenants cannot be watched");
-            }
-        }
+    fn touch(&mut self) {
         self.dirty.get_or_insert_with(Instant::now);
     }
 
     fn publish(&mut self) {
         self.dirty = None;
-        if self.listed != [true; 2] {
+        if !(self.tenants.listed && self.profiles.listed && self.namespaces_listed) {
             return;
         }
-        let tenants = self.tenants.values().map(|(_, tenant)| Arc::clone(tenant));
-        let namespaces = self.namespaces.iter().map(|(name, tenant)| (name.clone(), tenant.clone()));
+        let tenants =
+            self.tenants.objects.values().map(|tenant| Arc::new(tenant.to_model(self.isolation(tenant))));
+        let namespaces = self.namespaces.iter().map(|(name, state)| (name.clone(), state.clone()));
         let index = Arc::new(TenantIndex::new(tenants, namespaces));
         self.index.send_if_modified(|last| {
             let changed = **last != *index;
             *last = index;
             changed
         });
-        let observed = self.tenants.iter().map(|(name, (object, _))| (name.clone(), object.clone()));
-        self.observed.send_replace(Arc::new(observed.collect()));
+        self.observed.send_replace(Arc::new(self.tenants.objects.clone()));
         self.synced.send_if_modified(|synced| !std::mem::replace(synced, true));
+    }
+
+    /// The walls of a tenant: those of its profile, the strictest where that does not exist.
+    fn isolation(&self, tenant: &Tenant) -> model::Isolation {
+        let profile = |name: &str| self.profiles.objects.get(name).map(|profile| profile.spec.to_model());
+        match &tenant.spec.isolation_profile {
+            Some(name) => profile(name).unwrap_or_else(|| {
+                let strict = IsolationProfileSpec::strict().to_model();
+                model::Isolation { missing_profile: Some(name.clone()), ..strict }
+            }),
+            None => profile(DEFAULT_PROFILE).unwrap_or_else(|| IsolationProfileSpec::default().to_model()),
+        }
     }
 }
 
 fn change(event: &ObjectEvent) -> Option<Change> {
-    let tenant = |json: &str| {
-        Request::metadata(json.as_bytes()).ok().and_then(|mut meta| meta.labels.remove(TENANT_LABEL))
+    let state = |json: &str| {
+        NamespaceState::of(Request::metadata(json.as_bytes()).map(|meta| meta.labels).unwrap_or_default())
     };
     Some(match event {
-        ObjectEvent::Upsert(object) => Change::Set(object.key.name.clone(), tenant(&object.json)),
-        ObjectEvent::Delete(key) => Change::Set(key.name.clone(), None),
+        ObjectEvent::Upsert(object) => Change::Set(object.key.name.clone(), state(&object.json)),
+        ObjectEvent::Delete(key) => Change::Remove(key.name.clone()),
         ObjectEvent::Replace(_, objects) => {
-            let all = objects.iter().map(|object| (object.key.name.clone(), tenant(&object.json)));
+            let all = objects.iter().map(|object| (object.key.name.clone(), state(&object.json)));
             Change::Replace(all.collect())
         }
         ObjectEvent::Drop(_) => return None,
     })
 }
 
-/// One that cannot be read is left out: the API server holds objects against the same schema.
-fn read(mut object: DynamicObject) -> Option<(String, (Tenant, Arc<model::Tenant>))> {
-    let name = object.name_any();
-    object.types = Some(TypeMeta { api_version: format!("{GROUP}/{VERSION}"), kind: "Tenant".to_owned() });
-    let tenant: Result<Tenant, _> = serde_json::to_value(&object).and_then(serde_json::from_value);
-    match tenant {
-        Ok(tenant) => {
-            let model = Arc::new(tenant.to_model());
-            Some((name, (tenant, model)))
+type Events = BoxStream<'static, Result<Event<DynamicObject>, watcher::Error>>;
+
+/// Read as plain objects: one that does not fit its type must not fail the list of all.
+fn events(client: &Client, kind: &str, plural: &str) -> Events {
+    let gvk = GroupVersionKind::gvk(GROUP, VERSION, kind);
+    let api: Api<DynamicObject> =
+        Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&gvk, plural));
+    watcher(api, watcher::Config::default()).backoff(watch_pauses()).boxed()
+}
+
+impl<K> Default for Listed<K> {
+    fn default() -> Self {
+        Self { objects: BTreeMap::new(), listing: BTreeMap::new(), listed: false }
+    }
+}
+
+impl<K: DeserializeOwned> Listed<K> {
+    /// Takes a change in; whether there may be something to publish.
+    fn event(&mut self, kind: &str, event: Result<Event<DynamicObject>, watcher::Error>) -> bool {
+        match event {
+            Ok(Event::Init) => self.listing.clear(),
+            Ok(Event::InitApply(object)) => self.listing.extend(read(kind, object)),
+            Ok(Event::InitDone) => {
+                self.objects = std::mem::take(&mut self.listing);
+                self.listed = true;
+                return true;
+            }
+            Ok(Event::Apply(object)) => {
+                self.objects.extend(read(kind, object));
+                return true;
+            }
+            Ok(Event::Delete(object)) => return self.objects.remove(&object.name_any()).is_some(),
+            Err(error) => {
+                tracing::warn!(kind, error = shown(&error), "objects cannot be watched");
+                // Where there is no such kind there are none; others keep what they have.
+                let missing = http_status(&error) == Some(404);
+                return missing && !std::mem::replace(&mut self.listed, true);
+            }
         }
+        false
+    }
+}
+
+/// One that cannot be read is left out: the API server holds objects against the same schema.
+fn read<K: DeserializeOwned>(kind: &str, mut object: DynamicObject) -> Option<(String, K)> {
+    let name = object.name_any();
+    object.types = Some(TypeMeta { api_version: format!("{GROUP}/{VERSION}"), kind: kind.to_owned() });
+    match serde_json::to_value(&object).and_then(serde_json::from_value) {
+        Ok(typed) => Some((name, typed)),
         Err(error) => {
-            tracing::error!(tenant = name, %error, "a tenant cannot be read, its members have no rights");
+            tracing::error!(kind, name, %error, "an object cannot be read, it counts as absent");
             None
         }
     }

@@ -1,12 +1,15 @@
 //! Takes the steps of a plan.
 
+use std::collections::BTreeMap;
+
 use futures::StreamExt;
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::plan::{Binding, Key, MANAGED, MANAGED_LABEL, Step, cluster_role};
+use super::plan::{Key, Kind, MANAGED, MANAGED_LABEL, Object, RBAC, Step};
 use crate::cluster::api_message;
 
 /// The name under which fields are owned.
@@ -26,7 +29,8 @@ pub(super) async fn take(client: &Client, steps: Vec<Step>) -> Vec<(Step, Result
 async fn all(client: &Client, steps: Vec<Step>) -> Vec<(Step, Result<(), String>)> {
     let each = futures::stream::iter(steps).map(|step| async move {
         let result = match &step {
-            Step::Apply(key, binding) => apply(client, key, binding).await,
+            Step::Apply(key, Object::Labels(labels)) => label(client, &key.name, labels).await,
+            Step::Apply(key, object) => apply(client, key, object).await,
             Step::Delete(key) => delete(client, key).await,
         };
         (step, result.map_err(|error| api_message(&error)))
@@ -34,41 +38,68 @@ async fn all(client: &Client, steps: Vec<Step>) -> Vec<(Step, Result<(), String>
     each.buffer_unordered(WRITES).collect().await
 }
 
-async fn apply(client: &Client, key: &Key, binding: &Binding) -> kube::Result<()> {
-    let (namespace, name) = key;
+/// Sets labels of a namespace. One that is gone meanwhile is not made again.
+pub(super) async fn label(
+    client: &Client,
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+) -> kube::Result<()> {
+    let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
+    let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    let patched = Api::<Namespace>::all(client.clone()).patch_metadata(namespace, &parameters, &patch).await;
+    unless_gone(patched.map(drop))
+}
+
+async fn apply(client: &Client, key: &Key, object: &Object) -> kube::Result<()> {
     let parameters = PatchParams::apply(MANAGER).force();
-    if namespace.is_empty() {
-        let object = Patch::Apply(object("ClusterRoleBinding", name, binding));
-        Api::<ClusterRoleBinding>::all(client.clone()).patch(name, &parameters, &object).await.map(drop)
-    } else {
-        let object = Patch::Apply(object("RoleBinding", name, binding));
-        Api::<RoleBinding>::namespaced(client.clone(), namespace)
-            .patch(name, &parameters, &object)
-            .await
-            .map(drop)
-    }
+    let patch = Patch::Apply(manifest(key, object));
+    let applied = api(client, key).patch(&key.name, &parameters, &patch).await;
+    unless_gone(applied.map(drop))
 }
 
-async fn delete(client: &Client, (namespace, name): &Key) -> kube::Result<()> {
-    let now = DeleteParams::default();
-    let deleted = if namespace.is_empty() {
-        Api::<ClusterRoleBinding>::all(client.clone()).delete(name, &now).await.map(drop)
-    } else {
-        Api::<RoleBinding>::namespaced(client.clone(), namespace).delete(name, &now).await.map(drop)
-    };
-    match deleted {
-        // Gone already, maybe with its namespace.
+async fn delete(client: &Client, key: &Key) -> kube::Result<()> {
+    unless_gone(api(client, key).delete(&key.name, &DeleteParams::default()).await.map(drop))
+}
+
+/// What is gone already, maybe with its namespace, needs nothing.
+fn unless_gone(result: kube::Result<()>) -> kube::Result<()> {
+    match result {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        deleted => deleted,
+        result => result,
     }
 }
 
-fn object(kind: &str, name: &str, binding: &Binding) -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": kind,
-        "metadata": {"name": name, "labels": {MANAGED_LABEL: MANAGED}},
-        "roleRef": cluster_role(&binding.role),
-        "subjects": binding.subjects,
-    })
+fn api(client: &Client, key: &Key) -> Api<DynamicObject> {
+    let (group, kind) = group_and_kind(key.kind);
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
+    match key.namespace.as_str() {
+        "" => Api::all_with(client.clone(), &resource),
+        namespace => Api::namespaced_with(client.clone(), namespace, &resource),
+    }
+}
+
+const fn group_and_kind(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Namespace => ("", "Namespace"),
+        Kind::NetworkPolicy => ("networking.k8s.io", "NetworkPolicy"),
+        Kind::RoleBinding => (RBAC, "RoleBinding"),
+        Kind::ClusterRoleBinding => (RBAC, "ClusterRoleBinding"),
+    }
+}
+
+fn manifest(key: &Key, object: &Object) -> Value {
+    let (group, kind) = group_and_kind(key.kind);
+    let version = format!("{group}/v1");
+    let metadata = json!({"name": key.name, "labels": {MANAGED_LABEL: MANAGED}});
+    match object {
+        Object::Network(spec) => {
+            json!({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec})
+        }
+        Object::Binding(role, subjects) => json!({
+            "apiVersion": version, "kind": kind, "metadata": metadata,
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role}, "subjects": subjects,
+        }),
+        // Labels are merged, not applied.
+        Object::Labels(_) => Value::Null,
+    }
 }

@@ -5,6 +5,7 @@
 //! what is already there changes nothing.
 
 mod apply;
+mod network;
 mod plan;
 mod status;
 
@@ -15,18 +16,19 @@ use std::time::Duration;
 
 use futures::stream::{BoxStream, select};
 use futures::{Stream, StreamExt};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::runtime::utils::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use model::TenantIndex;
+use model::{TenantIndex, WALLS_LABEL, WALLS_STANDING};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::api::tenant::Tenant;
-use crate::cluster::{shown, watch_pauses};
-use plan::{Binding, Bindings, Key, MANAGED, MANAGED_LABEL, Step};
+use crate::cluster::{api_message, shown, watch_pauses};
+use plan::{Key, Kind, MANAGED, MANAGED_LABEL, Object, Objects, Step};
 
 /// How long changes are gathered before a plan is made.
 const DEBOUNCE: Duration = Duration::from_millis(20);
@@ -43,98 +45,132 @@ pub(crate) struct Follow {
     pub(crate) synced: watch::Receiver<bool>,
 }
 
-/// The bindings of one scope that carry the label.
+/// The objects of one kind that carry the label.
 #[derive(Default)]
 struct Found {
-    bindings: Bindings,
-    listing: Bindings,
+    objects: Objects,
+    listing: Objects,
     listed: bool,
 }
 
-/// A change of a binding, in a namespace or in the cluster.
+/// A change of an object that carries the label.
 struct Seen {
-    whole_cluster: bool,
-    event: Result<Event<(Key, Binding)>, watcher::Error>,
+    kind: Kind,
+    event: Result<Event<(Key, Object)>, watcher::Error>,
 }
 
 /// Runs the controller for ever.
 pub(crate) async fn run(client: Client, mut follow: Follow) {
     // An error means that the watch has ended, and with it the process.
     drop(follow.synced.wait_for(|synced| *synced).await);
-    let mut events = bindings(&client);
-    let (mut namespaced, mut whole) = (Found::default(), Found::default());
+    let mut seen = watches(&client);
+    let mut found: BTreeMap<Kind, Found> = [Kind::NetworkPolicy, Kind::RoleBinding, Kind::ClusterRoleBinding]
+        .map(|kind| (kind, Found::default()))
+        .into();
     let mut due = Some(Instant::now());
     loop {
-        let listed = namespaced.listed && whole.listed;
+        let listed = found.values().all(|found| found.listed);
         tokio::select! {
-            Some(seen) = events.next() => {
-                let found = if seen.whole_cluster { &mut whole } else { &mut namespaced };
-                if found.take(seen.event) {
+            Some(Seen { kind, event }) = seen.next() => {
+                if found.get_mut(&kind).is_some_and(|found| found.take(event)) {
                     due = after(DEBOUNCE);
                 }
             }
             Ok(()) = follow.index.changed() => due = after(DEBOUNCE),
             Ok(()) = follow.observed.changed() => due = after(DEBOUNCE),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && listed => {
-                due = if pass(&client, &mut follow, &mut namespaced, &mut whole).await { None } else { after(AGAIN) };
+                due = if pass(&client, &mut follow, &mut found).await { None } else { after(AGAIN) };
             }
         }
     }
 }
 
 /// Plans and writes once; whether all could be written.
-async fn pass(client: &Client, follow: &mut Follow, namespaced: &mut Found, whole: &mut Found) -> bool {
+async fn pass(client: &Client, follow: &mut Follow, found: &mut BTreeMap<Kind, Found>) -> bool {
     let index = Arc::clone(&follow.index.borrow_and_update());
     let tenants = Arc::clone(&follow.observed.borrow_and_update());
-    let mut found = namespaced.bindings.clone();
-    found.extend(whole.bindings.clone());
-    let steps = plan::plan(&plan::wanted(&index), &found);
+    let mut all: Objects = found.values().flat_map(|found| found.objects.clone()).collect();
+    all.extend(labels(&index));
+    let steps = plan::plan(&plan::wanted(&index), &all);
     let mut failed = BTreeMap::new();
     for (step, result) in apply::take(client, steps).await {
         let key = step.key();
-        let found = if key.0.is_empty() { &mut *whole } else { &mut *namespaced };
         match result {
-            // The watch tells of it too, later.
-            Ok(()) => found.note(&step),
+            // The watch tells of it too, later; of namespaces the snapshot does.
+            Ok(()) => found.get_mut(&key.kind).into_iter().for_each(|found| found.note(&step)),
             Err(error) => {
+                let (kind, namespace, name) = (format!("{:?}", key.kind), &key.namespace, &key.name);
                 tracing::warn!(
-                    namespace = key.0,
-                    name = key.1,
+                    kind,
+                    namespace,
+                    name,
                     error,
-                    "a binding could not be written, it is tried again"
+                    "an object could not be written, it is tried again"
                 );
-                failed.insert(key.0.clone(), error);
+                failed.insert(key.namespace.clone(), error);
             }
         }
     }
+    let raised = raise(client, &index, &failed).await;
     let reported = status::report(client, &index, &tenants, &failed).await;
-    failed.is_empty() && reported
+    failed.is_empty() && raised && reported
+}
+
+/// The labels of tenants' namespaces that are walls.
+fn labels(index: &TenantIndex) -> Objects {
+    let namespaces = index.tenants().flat_map(|tenant| index.namespaces_of(&tenant.name));
+    let found = namespaces.filter_map(|name| {
+        let key = Key { kind: Kind::Namespace, namespace: name.to_owned(), name: name.to_owned() };
+        Some((key, Object::Labels(index.namespace(name)?.labels.clone())))
+    });
+    found.collect()
+}
+
+/// Says of each namespace whose walls are all there that they stand; whether all could be said.
+async fn raise(client: &Client, index: &TenantIndex, failed: &BTreeMap<String, String>) -> bool {
+    let mut all = true;
+    for tenant in index.tenants() {
+        let new = index.namespaces_of(&tenant.name).filter(|name| {
+            !failed.contains_key(*name) && index.namespace(name).is_some_and(|state| !state.stands())
+        });
+        for name in new {
+            let label = BTreeMap::from([(WALLS_LABEL.to_owned(), WALLS_STANDING.to_owned())]);
+            if let Err(error) = apply::label(client, name, &label).await {
+                all = false;
+                let error = api_message(&error);
+                tracing::warn!(namespace = name, error, "a namespace could not be opened, it is tried again");
+            }
+        }
+    }
+    all
 }
 
 fn after(wait: Duration) -> Option<Instant> {
     Instant::now().checked_add(wait)
 }
 
-/// The changes of both kinds of bindings.
-fn bindings(client: &Client) -> BoxStream<'static, Seen> {
-    let namespaced = events(Api::<RoleBinding>::all(client.clone()), false, |object| Binding {
-        role: object.role_ref.name,
-        subjects: object.subjects.unwrap_or_default(),
+/// The changes of all kinds.
+fn watches(client: &Client) -> BoxStream<'static, Seen> {
+    let policies = events(Api::<NetworkPolicy>::all(client.clone()), Kind::NetworkPolicy, |object| {
+        Object::Network(Box::new(object.spec.unwrap_or_default()))
     });
-    let whole = events(Api::<ClusterRoleBinding>::all(client.clone()), true, |object| Binding {
-        role: object.role_ref.name,
-        subjects: object.subjects.unwrap_or_default(),
+    let roles = events(Api::<RoleBinding>::all(client.clone()), Kind::RoleBinding, |object| {
+        Object::Binding(object.role_ref.name, object.subjects.unwrap_or_default())
     });
-    select(namespaced, whole).boxed()
+    let cluster =
+        events(Api::<ClusterRoleBinding>::all(client.clone()), Kind::ClusterRoleBinding, |object| {
+            Object::Binding(object.role_ref.name, object.subjects.unwrap_or_default())
+        });
+    select(policies, select(roles, cluster)).boxed()
 }
 
-fn events<K>(api: Api<K>, whole_cluster: bool, read: fn(K) -> Binding) -> impl Stream<Item = Seen> + Send
+fn events<K>(api: Api<K>, kind: Kind, read: fn(K) -> Object) -> impl Stream<Item = Seen> + Send
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let managed = watcher::Config::default().labels(&format!("{MANAGED_LABEL}={MANAGED}"));
     let keyed = move |object: K| {
-        let key = (object.namespace().unwrap_or_default(), object.name_any());
+        let key = Key { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
         (key, read(object))
     };
     watcher(api, managed).backoff(watch_pauses()).map(move |event| {
@@ -145,26 +181,26 @@ where
             Event::Apply(object) => Event::Apply(keyed(object)),
             Event::Delete(object) => Event::Delete(keyed(object)),
         });
-        Seen { whole_cluster, event }
+        Seen { kind, event }
     })
 }
 
 impl Found {
     /// Takes a change in; whether there may be something to do.
-    fn take(&mut self, event: Result<Event<(Key, Binding)>, watcher::Error>) -> bool {
+    fn take(&mut self, event: Result<Event<(Key, Object)>, watcher::Error>) -> bool {
         match event {
             Ok(Event::Init) => self.listing.clear(),
-            Ok(Event::InitApply((key, binding))) => _ = self.listing.insert(key, binding),
+            Ok(Event::InitApply((key, object))) => _ = self.listing.insert(key, object),
             Ok(Event::InitDone) => {
-                self.bindings = std::mem::take(&mut self.listing);
+                self.objects = std::mem::take(&mut self.listing);
                 self.listed = true;
                 return true;
             }
-            Ok(Event::Apply((key, binding))) => {
-                return self.bindings.insert(key, binding.clone()) != Some(binding);
+            Ok(Event::Apply((key, object))) => {
+                return self.objects.insert(key, object.clone()) != Some(object);
             }
-            Ok(Event::Delete((key, _))) => return self.bindings.remove(&key).is_some(),
-            Err(error) => tracing::warn!(error = shown(&error), "bindings of tenants cannot be watched"),
+            Ok(Event::Delete((key, _))) => return self.objects.remove(&key).is_some(),
+            Err(error) => tracing::warn!(error = shown(&error), "what tenants have cannot be watched"),
         }
         false
     }
@@ -172,8 +208,8 @@ impl Found {
     /// Notes a step that was taken.
     fn note(&mut self, step: &Step) {
         match step {
-            Step::Apply(key, binding) => _ = self.bindings.insert(key.clone(), binding.clone()),
-            Step::Delete(key) => _ = self.bindings.remove(key),
+            Step::Apply(key, object) => _ = self.objects.insert(key.clone(), object.clone()),
+            Step::Delete(key) => _ = self.objects.remove(key),
         }
     }
 }

@@ -2,35 +2,60 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::rbac::v1::{RoleRef, Subject};
-use model::{TenantIndex, TenantRole};
+use k8s_openapi::api::networking::v1::NetworkPolicySpec;
+use k8s_openapi::api::rbac::v1::Subject;
+use model::{Tenant, TenantIndex, TenantRole};
+
+use super::network;
 
 /// The label of objects that Bailey keeps in sync; nobody else changes them.
 pub(super) const MANAGED_LABEL: &str = "bailey.dev/managed-by";
 /// Its value.
 pub(super) const MANAGED: &str = "bailey";
 /// The ClusterRoleBinding that lets owners create namespaces.
-pub(super) const OWNERS: &str = "bailey-tenant-owners";
+const OWNERS: &str = "bailey-tenant-owners";
+/// The NetworkPolicy that holds a tenant's Pods apart.
+const NETWORK: &str = "bailey-isolation";
 
-const RBAC: &str = "rbac.authorization.k8s.io";
+pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// A binding of a ClusterRole to members, in a namespace or in the cluster.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Binding {
-    pub(super) role: String,
-    pub(super) subjects: Vec<Subject>,
+/// Which object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) kind: Kind,
+    /// Empty for the whole cluster.
+    pub(super) namespace: String,
+    pub(super) name: String,
 }
 
-/// Namespace and name; what is of the whole cluster is in the empty namespace.
-pub(super) type Key = (String, String);
-/// Bindings by namespace and name.
-pub(super) type Bindings = BTreeMap<Key, Binding>;
+/// The kinds of objects that are kept, in the order in which they are written: labels of namespaces first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Namespace,
+    NetworkPolicy,
+    RoleBinding,
+    ClusterRoleBinding,
+}
+
+/// What an object says, as far as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Object {
+    /// These labels; of others a namespace may have any.
+    Labels(BTreeMap<String, String>),
+    /// A whole specification.
+    Network(Box<NetworkPolicySpec>),
+    /// A ClusterRole and whom it is bound to.
+    Binding(String, Vec<Subject>),
+}
+
+/// Objects by which they are.
+pub(super) type Objects = BTreeMap<Key, Object>;
 
 /// One step towards what should be.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
-    /// Make the binding so.
-    Apply(Key, Binding),
+    /// Make the object so.
+    Apply(Key, Object),
     /// Take it away.
     Delete(Key),
 }
@@ -44,62 +69,91 @@ impl Step {
     }
 }
 
-/// The bindings that all tenants together should have.
-pub(super) fn wanted(index: &TenantIndex) -> Bindings {
-    let mut bindings = Bindings::new();
+/// What all tenants together should have.
+pub(super) fn wanted(index: &TenantIndex) -> Objects {
+    let mut objects = Objects::new();
     let mut owners = BTreeSet::new();
     for tenant in index.tenants() {
-        let with = |role: TenantRole| -> Vec<&model::Subject> {
-            let members = tenant.members.iter().filter(|member| member.role == role);
-            members.map(|member| &member.subject).collect::<BTreeSet<_>>().into_iter().collect()
-        };
-        owners.extend(with(TenantRole::Owner));
-        let rows = [
-            ("bailey-owners", "admin", with(TenantRole::Owner)),
-            ("bailey-namespace-owners", "bailey-namespace-owner", with(TenantRole::Owner)),
-            ("bailey-editors", "edit", with(TenantRole::Editor)),
-            ("bailey-viewers", "view", with(TenantRole::Viewer)),
-        ];
+        owners.extend(members(tenant, TenantRole::Owner));
         for namespace in index.namespaces_of(&tenant.name) {
-            for (name, role, members) in rows.iter().filter(|(_, _, members)| !members.is_empty()) {
-                let binding = binding(role, members.iter().copied());
-                bindings.insert((namespace.to_owned(), (*name).to_owned()), binding);
-            }
+            objects.extend(in_namespace(tenant, namespace));
         }
     }
     if !owners.is_empty() {
-        let binding = binding("bailey-namespace-creator", owners);
-        bindings.insert((String::new(), OWNERS.to_owned()), binding);
+        let key = Key { kind: Kind::ClusterRoleBinding, namespace: String::new(), name: OWNERS.to_owned() };
+        objects.insert(key, binding("bailey-namespace-creator", owners));
     }
-    bindings
+    objects
+}
+
+/// What one namespace should have.
+fn in_namespace(tenant: &Tenant, namespace: &str) -> Vec<(Key, Object)> {
+    let key = |kind: Kind, name: &str| Key { kind, namespace: namespace.to_owned(), name: name.to_owned() };
+    let labels = Object::Labels(tenant.isolation.pod_security.clone());
+    let mut objects = vec![(key(Kind::Namespace, namespace), labels)];
+    if let Some(rules) = &tenant.isolation.network {
+        let spec = network::policy(&tenant.name, rules);
+        objects.push((key(Kind::NetworkPolicy, NETWORK), Object::Network(Box::new(spec))));
+    }
+    let rows = [
+        ("bailey-owners", "admin", TenantRole::Owner),
+        ("bailey-namespace-owners", "bailey-namespace-owner", TenantRole::Owner),
+        ("bailey-editors", "edit", TenantRole::Editor),
+        ("bailey-viewers", "view", TenantRole::Viewer),
+    ];
+    for (name, role, of) in rows {
+        let members = members(tenant, of);
+        if !members.is_empty() {
+            objects.push((key(Kind::RoleBinding, name), binding(role, members)));
+        }
+    }
+    objects
+}
+
+fn members(tenant: &Tenant, role: TenantRole) -> BTreeSet<&model::Subject> {
+    tenant.members.iter().filter(|member| member.role == role).map(|member| &member.subject).collect()
 }
 
 /// The steps from what is to what should be. Nothing to do, no step.
-pub(super) fn plan(wanted: &Bindings, found: &Bindings) -> Vec<Step> {
-    let apply = wanted.iter().filter(|(key, binding)| found.get(key) != Some(binding));
-    let apply = apply.map(|(key, binding)| Step::Apply(key.clone(), binding.clone()));
+pub(super) fn plan(wanted: &Objects, found: &Objects) -> Vec<Step> {
+    let apply =
+        wanted.iter().filter(|(key, object)| !found.get(key).is_some_and(|found| says(found, object)));
+    let apply = apply.map(|(key, object)| Step::Apply(key.clone(), object.clone()));
     // The role of a binding cannot be changed: one with another role is deleted first.
-    let stays = |key: &Key, found: &Binding| wanted.get(key).is_some_and(|wanted| wanted.role == found.role);
-    let delete = found.iter().filter(|(key, binding)| !stays(key, binding));
+    let delete = found.iter().filter(|(key, object)| match (wanted.get(key), object) {
+        (Some(Object::Binding(wanted, _)), Object::Binding(found, _)) => wanted != found,
+        (Some(_), _) => false,
+        (None, _) => key.kind != Kind::Namespace,
+    });
     let delete = delete.map(|(key, _)| Step::Delete(key.clone()));
     // Rights are taken away before others are given.
     delete.chain(apply).collect()
 }
 
-fn binding<'a>(role: &str, members: impl IntoIterator<Item = &'a model::Subject>) -> Binding {
-    Binding { role: role.to_owned(), subjects: members.into_iter().map(subject).collect() }
+/// Whether an object is as it should be.
+fn says(found: &Object, wanted: &Object) -> bool {
+    match (found, wanted) {
+        (Object::Labels(found), Object::Labels(wanted)) => {
+            wanted.iter().all(|(name, value)| found.get(name) == Some(value))
+        }
+        (found, wanted) => found == wanted,
+    }
+}
+
+fn binding<'a>(role: &str, members: impl IntoIterator<Item = &'a model::Subject>) -> Object {
+    Object::Binding(role.to_owned(), members.into_iter().map(subject).collect())
 }
 
 fn subject(member: &model::Subject) -> Subject {
-    let group = |kind: &str, name: &str| Subject {
+    let of_rbac = |kind: &str, name: &str| Subject {
         api_group: Some(RBAC.to_owned()),
         kind: kind.to_owned(),
         name: name.to_owned(),
         namespace: None,
     };
     match member {
-        model::Subject::User(name) => group("User", name),
-        model::Subject::Group(name) => group("Group", name),
+        model::Subject::User(name) => of_rbac("User", name),
+        model::Subject::Group(name) => of_rbac("Group", name),
         model::Subject::ServiceAccount { namespace, name } => Subject {
             api_group: None,
             kind: "ServiceAccount".to_owned(),
@@ -109,16 +163,11 @@ fn subject(member: &model::Subject) -> Subject {
     }
 }
 
-/// A reference to a ClusterRole.
-pub(super) fn cluster_role(name: &str) -> RoleRef {
-    RoleRef { api_group: Some(RBAC.to_owned()), kind: "ClusterRole".to_owned(), name: name.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use model::{Member, NamespaceRules, Tenant};
+    use model::{Isolation, Member, NamespaceRules, NamespaceState, Network, TENANT_LABEL};
 
     use super::*;
 
@@ -126,56 +175,84 @@ mod tests {
         let members = members
             .iter()
             .map(|(name, role)| Member { subject: model::Subject::User((*name).to_owned()), role: *role });
+        let label =
+            BTreeMap::from([("pod-security.kubernetes.io/enforce".to_owned(), "baseline".to_owned())]);
         let tenant = Tenant {
             name: "alpha".into(),
             members: members.collect(),
             namespaces: NamespaceRules::default(),
             suspended: false,
+            isolation: Isolation {
+                pod_security: label,
+                network: Some(Network::default()),
+                missing_profile: None,
+            },
         };
-        let namespaces = namespaces.iter().map(|name| ((*name).to_owned(), "alpha".to_owned()));
-        TenantIndex::new([Arc::new(tenant)], namespaces)
+        let state = || NamespaceState::of(BTreeMap::from([(TENANT_LABEL.to_owned(), "alpha".to_owned())]));
+        TenantIndex::new([Arc::new(tenant)], namespaces.iter().map(|name| ((*name).to_owned(), state())))
     }
 
-    fn keys(bindings: &Bindings) -> Vec<String> {
-        bindings.keys().map(|(namespace, name)| format!("{namespace}/{name}")).collect()
+    fn names(objects: &Objects) -> Vec<String> {
+        objects.keys().map(|key| format!("{:?} {}/{}", key.kind, key.namespace, key.name)).collect()
     }
 
     #[test]
-    fn every_namespace_gets_a_binding_for_each_role_that_has_members() {
-        let index = index(&[("alice", TenantRole::Owner), ("carol", TenantRole::Viewer)], &["a", "b"]);
-        let found = wanted(&index);
-        let of = |namespace: &str| {
-            ["bailey-namespace-owners", "bailey-owners", "bailey-viewers"]
-                .map(|name| format!("{namespace}/{name}"))
-        };
-        assert_eq!(
-            keys(&found),
-            [vec!["/bailey-tenant-owners".to_owned()], of("a").into(), of("b").into()].concat()
+    fn every_namespace_gets_its_walls_and_a_binding_for_each_role_that_has_members() {
+        let found = wanted(&index(&[("alice", TenantRole::Owner), ("carol", TenantRole::Viewer)], &["a"]));
+        let expected = [
+            "Namespace a/a",
+            "NetworkPolicy a/bailey-isolation",
+            "RoleBinding a/bailey-namespace-owners",
+            "RoleBinding a/bailey-owners",
+            "RoleBinding a/bailey-viewers",
+            "ClusterRoleBinding /bailey-tenant-owners",
+        ];
+        assert_eq!(names(&found), expected);
+        let viewers = found.iter().find(|(key, _)| key.name == "bailey-viewers").map(|(_, object)| object);
+        assert!(
+            matches!(viewers, Some(Object::Binding(role, all)) if role == "view" && all.first().is_some_and(|s| s.name == "carol")),
+            "{viewers:?}"
         );
-        let viewers =
-            found.get(&("a".to_owned(), "bailey-viewers".to_owned())).map(|binding| &binding.subjects);
-        assert_eq!(viewers.and_then(|subjects| subjects.first()).map(|s| s.name.as_str()), Some("carol"));
     }
 
     #[test]
     fn what_is_right_gets_no_step_and_what_is_left_over_goes_first() {
         let before = wanted(&index(&[("alice", TenantRole::Owner)], &["a"]));
         assert_eq!(plan(&before, &before), []);
-        let after = wanted(&index(&[("bob", TenantRole::Editor)], &["a"]));
-        let steps = plan(&after, &before);
+        let steps = plan(&wanted(&index(&[("bob", TenantRole::Editor)], &["a"])), &before);
         let deleted = steps.iter().take_while(|step| matches!(step, Step::Delete(_))).count();
         assert_eq!((deleted, steps.len()), (3, 4));
-        let step = steps.last();
-        assert!(matches!(step, Some(Step::Apply((_, name), _)) if name == "bailey-editors"), "{step:?}");
+        assert_eq!(steps.last().map(|step| step.key().name.as_str()), Some("bailey-editors"));
     }
 
     #[test]
-    fn drift_is_put_right() {
+    fn drift_is_put_right_and_labels_of_others_are_left_alone() {
         let wanted = wanted(&index(&[("alice", TenantRole::Owner)], &["a"]));
         let mut drifted = wanted.clone();
-        for binding in drifted.values_mut() {
-            binding.subjects.clear();
+        for object in drifted.values_mut() {
+            match object {
+                Object::Labels(labels) => _ = labels.insert("color".to_owned(), "blue".to_owned()),
+                Object::Network(spec) => spec.egress = None,
+                Object::Binding(role, _) => "cluster-admin".clone_into(role),
+            }
         }
-        assert_eq!(plan(&wanted, &drifted).len(), 3);
+        let steps = plan(&wanted, &drifted);
+        let count = |of: fn(&Step) -> bool| steps.iter().filter(|step| of(step)).count();
+        // Three bindings are deleted, which have another role, and made again; the network is put right.
+        assert_eq!(count(|step| matches!(step, Step::Delete(_))), 3);
+        assert_eq!(count(|step| matches!(step, Step::Apply(key, _) if key.kind == Kind::NetworkPolicy)), 1);
+        assert_eq!(steps.len(), 7);
+    }
+
+    #[test]
+    fn a_namespace_that_leaves_its_tenant_loses_what_it_got() {
+        let before = wanted(&index(&[("alice", TenantRole::Owner)], &["a", "b"]));
+        let after = wanted(&index(&[("alice", TenantRole::Owner)], &["a"]));
+        let steps = plan(&after, &before);
+        assert!(
+            steps.iter().all(|step| matches!(step, Step::Delete(key) if key.namespace == "b")),
+            "{steps:?}"
+        );
+        assert_eq!(steps.len(), 3, "its labels stay: without a tenant it is as safe as before");
     }
 }

@@ -57,9 +57,16 @@ fn status(
     let name = tenant.name_any();
     let namespaces: Vec<&str> = index.namespaces_of(&name).collect();
     let fault = namespaces.iter().find_map(|namespace| Some((namespace, failed.get(*namespace)?)));
-    let (holds, reason, message) = match fault {
-        None => ("True", "InSync", "every namespace has its walls".to_owned()),
-        Some((namespace, error)) => ("False", "WriteFailed", format!("namespace `{namespace}`: {error}")),
+    let missing = index.tenant(&name).and_then(|tenant| tenant.isolation.missing_profile.as_deref());
+    let (holds, reason, message) = match (fault, missing) {
+        (Some((namespace, error)), _) => {
+            ("False", "WriteFailed", format!("namespace `{namespace}`: {error}"))
+        }
+        (None, Some(profile)) => {
+            let message = format!("there is no IsolationProfile `{profile}`; the strictest walls are used");
+            ("False", "ProfileMissing", message)
+        }
+        (None, None) => ("True", "InSync", "every namespace has its walls".to_owned()),
     };
     let last =
         tenant.status.as_ref().and_then(|status| status.conditions.iter().find(|last| last.type_ == "Ready"));

@@ -24,11 +24,14 @@ impl Tenant {
         tenant
     }
 
-    /// Gives it another spec.
+    /// Applies another spec; gives its generation.
+    async fn apply(&self, spec: &str) -> Option<i64> {
+        self.admin.apply(&self.object(spec)).await.unwrap().metadata.generation
+    }
+
+    /// Gives it another spec, and waits until the tenant is in sync with it.
     async fn set(&self, spec: &str) {
-        let object = self.object(spec);
-        let applied = self.admin.apply(&object).await.unwrap();
-        let generation = applied.metadata.generation;
+        let generation = self.apply(spec).await;
         until("the tenant is in sync", async || {
             let status = &self.get().await.data["status"];
             let ready = status["conditions"].as_array().is_some_and(|all| all[0]["status"] == "True");

@@ -1,6 +1,7 @@
 //! Attacks on the walls, with the tenants' own credentials.
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
@@ -99,4 +100,109 @@ async fn a_suspended_tenant_keeps_what_it_has_and_gets_nothing_new() {
     inside.delete("kept", &Default::default()).await.unwrap();
     tenant.set(&format!("{{{members}}}")).await;
     inside.create(&PostParams::default(), &object("new")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_namespace_is_born_with_its_walls_and_a_pod_waits_for_them() {
+    let world = World::shared();
+    Tenant::create("walled", "{members: [{kind: User, name: alice, role: owner}]}").await;
+    until_may_create(ALICE, "walled-one").await;
+    let weak = json!({"pod-security.kubernetes.io/enforce": "privileged"});
+    let labels = create(ALICE, "walled-one", weak).await.unwrap().metadata.labels.unwrap();
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "baseline");
+
+    // At once: the Pod waits until the walls stand, which the label then says.
+    let run = ["--namespace=walled-one", "run", "web", "--image=registry.example.com/web:1"];
+    until("the default service account is there, and alice's rights", async || {
+        let said = world.kubectl(ALICE, &run);
+        let text = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(!text.contains("do not stand"), "{text}");
+        said.status.success()
+    })
+    .await;
+    let policies: Api<NetworkPolicy> = Api::namespaced(world.client(ADMIN).await, "walled-one");
+    let policy = policies.get("bailey-isolation").await.unwrap();
+    let found = namespaces(ADMIN).await.get("walled-one").await.unwrap().metadata.labels.unwrap();
+    assert_eq!(found["bailey.dev/walls"], "standing");
+
+    // Pod Security holds.
+    let host = r#"{"spec": {"hostNetwork": true}}"#;
+    let said =
+        world.kubectl(ALICE, &["--namespace=walled-one", "run", "host", "--image=x", "--overrides", host]);
+    assert!(String::from_utf8_lossy(&said.stderr).contains("violates PodSecurity"), "{said:?}");
+
+    // Alice may not take the walls down, and may write policies of her own within them.
+    let hers: Api<NetworkPolicy> = Api::namespaced(world.client(ALICE).await, "walled-one");
+    let refused = refusal(hers.delete("bailey-isolation", &Default::default()).await);
+    assert!(refused.message.contains("Bailey keeps this object"), "{}", refused.message);
+    let emptied = json!({"spec": {"egress": [{}]}});
+    let patched = hers.patch("bailey-isolation", &PatchParams::default(), &Patch::Merge(&emptied)).await;
+    assert_eq!(refusal(patched).reason, "tenant_denied");
+    let own = |spec: serde_json::Value| {
+        let object = json!({"metadata": {"name": "own"}, "spec": spec});
+        serde_json::from_value::<NetworkPolicy>(object).unwrap()
+    };
+    let open = own(json!({"podSelector": {}, "ingress": [{}]}));
+    let refused = refusal(hers.create(&PostParams::default(), &open).await);
+    assert!(refused.message.contains("opens the namespace to everybody"), "{}", refused.message);
+    let within = own(json!({"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]}]}));
+    hers.create(&PostParams::default(), &within).await.unwrap();
+
+    // An administrator's mistake is put right.
+    policies.delete("bailey-isolation", &Default::default()).await.unwrap();
+    until("the policy is back", async || {
+        let found = policies.get_opt("bailey-isolation").await.unwrap();
+        found.is_some_and(|found| found.spec == policy.spec && found.metadata.uid != policy.metadata.uid)
+    })
+    .await;
+    let weaken = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}});
+    namespaces(ADMIN)
+        .await
+        .patch("walled-one", &PatchParams::default(), &Patch::Merge(&weaken))
+        .await
+        .unwrap();
+    until("the label is back", async || {
+        let labels = namespaces(ADMIN).await.get("walled-one").await.unwrap().metadata.labels.unwrap();
+        labels["pod-security.kubernetes.io/enforce"] == "baseline"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_profile_says_what_the_walls_are() {
+    let world = World::shared();
+    let admin = tests::Objects::new(world.client(ADMIN).await);
+    let profile = "apiVersion: bailey.dev/v1alpha1
+kind: IsolationProfile
+metadata: {name: open-lab}
+spec:
+  podSecurity: {enforce: restricted, version: v1.36}
+  network: {mode: Open}
+";
+    admin.apply_all(profile).await;
+    let spec = "{members: [{kind: User, name: bob, role: owner}], isolationProfile: open-lab}";
+    let tenant = Tenant::create("profiled", spec).await;
+    create(ADMIN, "profiled-one", json!({"bailey.dev/tenant": "profiled"})).await.unwrap();
+    let labels = async || namespaces(ADMIN).await.get("profiled-one").await.unwrap().metadata.labels.unwrap();
+    until("the walls stand", async || labels().await.contains_key("bailey.dev/walls")).await;
+    let found = labels().await;
+    assert_eq!(found["pod-security.kubernetes.io/enforce"], "restricted");
+    assert_eq!(found["pod-security.kubernetes.io/enforce-version"], "v1.36");
+    let policies: Api<NetworkPolicy> = Api::namespaced(world.client(ADMIN).await, "profiled-one");
+    assert!(policies.get_opt("bailey-isolation").await.unwrap().is_none());
+
+    // A profile that is missing means the strictest walls, and the tenant says so.
+    tenant.apply("{members: [{kind: User, name: bob, role: owner}], isolationProfile: nowhere}").await;
+    until("the tenant says what is missing", async || {
+        let status = &tenant.get().await.data["status"];
+        let message = status["conditions"][0]["message"].as_str().unwrap_or_default();
+        message.contains("no IsolationProfile `nowhere`")
+    })
+    .await;
+    until("the network is isolated", async || policies.get_opt("bailey-isolation").await.unwrap().is_some())
+        .await;
+
+    // Without one the tenant has the walls of every tenant.
+    tenant.set("{members: [{kind: User, name: bob, role: owner}]}").await;
+    assert_eq!(labels().await["pod-security.kubernetes.io/enforce"], "baseline");
 }

@@ -1,0 +1,59 @@
+//! What Bailey keeps in tenants' namespaces, and Pods that come before it.
+
+use model::{Operation, Request, TenantIndex};
+
+use super::Question;
+
+/// The label of what Bailey keeps as it should be.
+const MANAGED_LABEL: &str = "bailey.dev/managed-by";
+
+/// Objects that Bailey keeps are its own, and nobody passes others off as such.
+pub(super) fn is_managed(question: &Question<'_>) -> Option<String> {
+    let request = question.request;
+    let marked = |object: Option<&[u8]>| {
+        let meta = object.and_then(|object| Request::metadata(object).ok());
+        meta.is_some_and(|meta| meta.labels.contains_key(MANAGED_LABEL))
+    };
+    if request.is_namespace() {
+        return None;
+    }
+    if marked(request.old_object.as_deref()) {
+        return Some(format!(
+            "the label `{MANAGED_LABEL}` says that Bailey keeps this object; ask an administrator to change the tenant"
+        ));
+    }
+    let wrong = request.operation != Operation::Delete && marked(request.object.as_deref());
+    wrong.then(|| format!("the label `{MANAGED_LABEL}` is Bailey's, leave it out"))
+}
+
+/// No Pod starts in a tenant's namespace before its walls stand.
+pub(super) fn comes_before_the_walls(question: &Question<'_>) -> Option<String> {
+    if !is_new_pod(question.request) {
+        return None;
+    }
+    walls_are_missing(question.tenants, question.request)
+}
+
+pub(super) fn is_new_pod(request: &Request) -> bool {
+    request.operation == Operation::Create
+        && request.resource.group.is_empty()
+        && request.resource.resource == "pods"
+        && request.sub_resource.is_empty()
+}
+
+/// Why the walls around a request's namespace do not stand, if they do not.
+pub(super) fn walls_are_missing(tenants: &TenantIndex, request: &Request) -> Option<String> {
+    let name = &request.namespace;
+    match tenants.namespace(name) {
+        None if !tenants.has_tenants() => None,
+        None => Some(format!(
+            "the namespace `{name}` is so new that it is not known whose it is, try again in a moment"
+        )),
+        Some(state) => {
+            let tenant = state.tenant.as_deref()?;
+            (tenants.tenant(tenant).is_some() && !state.stands()).then(|| {
+                format!("the walls of the namespace `{name}` do not stand yet, try again in a moment")
+            })
+        }
+    }
+}
