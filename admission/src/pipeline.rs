@@ -130,6 +130,9 @@ impl Admission {
         decision.times.total = micros_since(start);
         self.metrics.count(phase, &decision);
         let request = decoded.ok();
+        if let Some(request) = request.as_ref().filter(|_| !decision.verdict.is_allowed()) {
+            self.guard.refused(phase, request);
+        }
         let mut record = record(phase, request.as_ref(), &decision);
         record.tenant = request.as_ref().and_then(|request| self.guard.tenant_of(request));
         self.audit.record(record);

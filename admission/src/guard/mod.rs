@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use model::{Code, Request, TenantIndex, TenantRole};
+use model::{Code, Operation, Request, TenantIndex, TenantRole};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
@@ -27,6 +27,8 @@ use slots::Slots;
 const CONTROLLERS: [&str; 2] = ["system:serviceaccounts:kube-system", "system:serviceaccounts:bailey-system"];
 /// How long a Pod waits for the walls of its namespace.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long before a request's deadline that wait ends.
+const MARGIN: Duration = Duration::from_millis(300);
 /// The controller manager, where its controllers have no accounts of their own.
 const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 
@@ -138,13 +140,22 @@ impl Guard {
         request.user.groups.iter().any(|group| self.administrators.contains(group))
     }
 
+    /// Hears that a request which passed was refused after all: the slot it took is free again.
+    pub(crate) fn refused(&self, phase: Phase, request: &Request) {
+        if phase == Phase::Validate && request.is_namespace() && request.operation == Operation::Create {
+            self.slots.give_back(request);
+        }
+    }
+
     /// Waits, bounded, until the walls of a Pod's namespace stand: those of a new one take a moment.
     pub(crate) async fn settle(&self, request: &Request, deadline: Instant) {
         let stands = |tenants: &Arc<TenantIndex>| objects::walls_are_missing(tenants, request).is_none();
         if !objects::is_new_pod(request) || stands(&self.tenants.borrow()) {
             return;
         }
-        let latest = Instant::now().checked_add(PATIENCE).map_or(deadline, |until| until.min(deadline));
+        // What is left is for the answer.
+        let last = deadline.checked_sub(MARGIN).unwrap_or(deadline);
+        let latest = Instant::now().checked_add(PATIENCE).map_or(last, |until| until.min(last));
         let mut tenants = self.tenants.clone();
         // Past its time the rule refuses.
         let _late = tokio::time::timeout_at(latest.into(), tenants.wait_for(stands)).await;

@@ -79,7 +79,7 @@ pub(super) fn label_is_taken(question: &Question<'_>) -> Option<String> {
             Some(format!("you are no owner of the tenant `{tenant}`, and cannot create a namespace for it"))
         }
         // The mutating phase sets it; whoever comes here without it went around that.
-        None if !question.asker.roles.is_empty() => Some(format!(
+        None if question.asker.owned().next().is_some() => Some(format!(
             "the namespace has no label `{TENANT_LABEL}`; owners of a tenant create namespaces for it"
         )),
         _ => None,
@@ -170,8 +170,7 @@ pub(super) fn is_one_too_many(question: &Question<'_>) -> Option<String> {
     let tenant = question.tenants.tenant(&name)?;
     let limit = tenant.namespaces.limit?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let taken =
-        question.slots.take(question.tenants, &name, &request.name, most, question.now, request.dry_run);
+    let taken = question.slots.take(question.tenants, &name, request, most, question.now);
     let used = taken.err()?;
     Some(format!("the tenant `{name}` has {used} of at most {limit} namespaces; delete one, or ask for more"))
 }

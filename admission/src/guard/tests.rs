@@ -1,8 +1,8 @@
 //! One row of the table after the other, and what legitimately passes it.
 
 use model::{
-    GroupVersionResource, Isolation, Member, NamespaceRules, NamespaceState, Network, Operation,
-    POD_SECURITY_LABELS, Subject, TENANT_LABEL, Tenant, UserInfo, WALLS_LABEL, WALLS_STANDING,
+    GroupVersionResource, Isolation, Member, NamespaceRules, NamespaceState, Network, POD_SECURITY_LABELS,
+    Subject, TENANT_LABEL, Tenant, UserInfo, WALLS_LABEL, WALLS_STANDING,
 };
 use serde_json::json;
 
@@ -200,6 +200,13 @@ fn the_limit_is_exact_while_the_snapshot_lags() {
     assert_eq!(wall(&guard, Phase::Validate, &second), None, "the same once more, after a conflict");
     let third = create("alice", "alpha-three", Some("alpha"));
     assert_refused(&guard, Phase::Validate, &third, Code::NamespaceLimit, "2 of at most 2");
+    // A policy refuses the second after all, in another review of the same name: the first keeps its place.
+    let again = Request { uid: "other".to_owned(), ..second.clone() };
+    assert_eq!(wall(&guard, Phase::Validate, &again), None);
+    guard.refused(Phase::Validate, &again);
+    assert_refused(&guard, Phase::Validate, &third, Code::NamespaceLimit, "2 of at most 2");
+    guard.refused(Phase::Validate, &second);
+    assert_eq!(wall(&guard, Phase::Validate, &third), None);
     // Another tenant has slots of its own.
     assert_eq!(wall(&guard, Phase::Validate, &create("alice", "gamma-one", Some("gamma"))), None);
 }
