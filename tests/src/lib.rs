@@ -19,4 +19,4 @@ pub use policies::{conditions, required_label};
 pub use standalone::{Standalone, https_client};
 pub use wait::{SOON, until, until_some};
 pub use world::{Bailey, World};
-pub use xtask::control_plane::{ADMIN, ALICE, BOB, User};
+pub use xtask::control_plane::{ADMIN, ALICE, BOB, CAROL, User};

@@ -5,7 +5,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
-use tests::{ADMIN, ALICE, BOB, World, refusal, until};
+use tests::{ADMIN, ALICE, BOB, CAROL, World, refusal, until};
 
 use crate::{Tenant, create, namespaces, until_may_create};
 
@@ -43,10 +43,10 @@ async fn whoever_may_update_namespaces_still_cannot_move_one() {
     Tenant::create("fixed", "{members: [{kind: User, name: bob, role: owner}]}").await;
     create(ADMIN, "fixed-one", json!({"bailey.dev/tenant": "fixed"})).await.unwrap();
     let admin = tests::Objects::new(World::shared().client(ADMIN).await);
-    // An administrator's mistake: alice may change every namespace.
+    // An administrator's mistake: carol may change every namespace.
     admin.apply_all(&mistake()).await;
-    let all = namespaces(ALICE).await;
-    until("alice has the right", async || all.get("fixed-one").await.is_ok()).await;
+    let all = namespaces(CAROL).await;
+    until("carol has the right", async || all.get("fixed-one").await.is_ok()).await;
     let merge = |label: serde_json::Value| json!({"metadata": {"labels": {"bailey.dev/tenant": label}}});
     for label in [json!("rivals"), json!(null)] {
         let patched = all.patch("fixed-one", &PatchParams::default(), &Patch::Merge(&merge(label))).await;
@@ -75,7 +75,7 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: mistake}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: mistake}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}]
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: carol}]
 "
     .to_owned()
 }

@@ -17,4 +17,4 @@ mod users;
 pub use access::Access;
 pub use certificates::{Authority, Issued};
 pub use start::{ControlPlane, Lifetime, prepare_standalone};
-pub use users::{ADMIN, ALICE, BOB, User};
+pub use users::{ADMIN, ALICE, BOB, CAROL, User};

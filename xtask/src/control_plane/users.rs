@@ -17,6 +17,8 @@ pub const ADMIN: User = User { name: "admin", groups: &["system:masters"] };
 pub const ALICE: User = User { name: "alice", groups: &["team-a", "tenants"] };
 /// Another ordinary user, in another team.
 pub const BOB: User = User { name: "bob", groups: &["team-b", "tenants"] };
+/// An ordinary user who is in no team.
+pub const CAROL: User = User { name: "carol", groups: &["tenants"] };
 
 /// What the controller manager is known as.
 pub(super) const CONTROLLER_MANAGER: User = User { name: "system:kube-controller-manager", groups: &[] };
@@ -27,10 +29,11 @@ pub(super) const BAILEY: User = User {
     groups: &["system:serviceaccounts", "system:serviceaccounts:bailey-system"],
 };
 
-pub(super) const ALL: [(&str, User); 5] = [
+pub(super) const ALL: [(&str, User); 6] = [
     ("admin", ADMIN),
     ("alice", ALICE),
     ("bob", BOB),
+    ("carol", CAROL),
     ("controller-manager", CONTROLLER_MANAGER),
     ("bailey", BAILEY),
 ];
