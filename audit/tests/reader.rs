@@ -62,6 +62,7 @@ async fn filters_let_through_what_fits_all_of_them() {
         Record { kind: secret, ..record() },
         other_policy,
         Record { time_micros: 1_800_000_000_000_000, ..record() },
+        Record { tenant: Some("physics".into()), ..record() },
     ];
     records.into_iter().for_each(|record| sink.record(record));
     flush(&sink).await;
@@ -69,8 +70,9 @@ async fn filters_let_through_what_fits_all_of_them() {
 
     let text = |text: &str| Some(text.to_owned());
     let cases = [
-        (Filter::default(), vec![1, 2, 3, 4, 5, 6]),
-        (Filter { limit: 2, ..Filter::default() }, vec![5, 6]),
+        (Filter::default(), vec![1, 2, 3, 4, 5, 6, 7]),
+        (Filter { tenant: text("physics"), ..Filter::default() }, vec![7]),
+        (Filter { limit: 2, ..Filter::default() }, vec![6, 7]),
         (Filter { denied: true, ..Filter::default() }, vec![1, 2]),
         (Filter { denied: true, namespace: text("team-b"), ..Filter::default() }, vec![2]),
         (Filter { user: text("o'hara"), ..Filter::default() }, vec![3]),
@@ -144,11 +146,31 @@ async fn what_is_no_store_is_said_so() {
     task.shutdown(LONG).await;
     pragma(&path, "PRAGMA user_version = 99").await;
     let error = AuditReader::open(&path).await.unwrap_err().to_string();
-    assert!(error.starts_with("the audit store has schema version 99, this version reads 1"), "{error}");
+    assert!(error.starts_with("the audit store has schema version 99, this version reads 2"), "{error}");
     pragma(&path, "PRAGMA user_version = 0").await;
     assert!(matches!(AuditReader::open(&path).await, Err(ReadError::TooOld { found: 0 })));
     pragma(&path, "PRAGMA application_id = 7").await;
     assert!(matches!(AuditReader::open(&path).await, Err(ReadError::NotAStore { .. })));
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_version_is_brought_up_to_date_and_keeps_its_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit.db");
+    let (sink, task, _) = open(config(directory.path())).await;
+    sink.record(record());
+    task.shutdown(LONG).await;
+    pragma(&path, "DROP INDEX record_tenant; PRAGMA user_version = 1").await;
+    assert!(matches!(AuditReader::open(&path).await, Err(ReadError::TooOld { found: 1 })));
+    let (sink, task, _) = open(config(directory.path())).await;
+    sink.record(Record { tenant: Some("physics".into()), ..record() });
+    task.shutdown(LONG).await;
+    let mut reader = AuditReader::open(&path).await.unwrap();
+    assert_eq!(reader.tail(&Filter::default()).await.unwrap().len(), 2);
+    let of_tenant = Filter { tenant: Some("physics".into()), ..Filter::default() };
+    assert_eq!(reader.tail(&of_tenant).await.unwrap().len(), 1);
+    // The index is there again: making it once more fails.
+    pragma(&path, "DROP INDEX record_tenant").await;
 }
 
 async fn pragma(path: &Path, sql: &'static str) {

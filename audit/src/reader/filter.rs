@@ -7,6 +7,8 @@ pub struct Filter {
     pub denied: bool,
     /// Only this namespace.
     pub namespace: Option<String>,
+    /// Only this tenant.
+    pub tenant: Option<String>,
     /// Only this user.
     pub user: Option<String>,
     /// Only this kind, such as `Pod`, whatever its case and group.
@@ -21,7 +23,16 @@ pub struct Filter {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { denied: false, namespace: None, user: None, kind: None, policy: None, since: None, limit: 20 }
+        Self {
+            denied: false,
+            namespace: None,
+            tenant: None,
+            user: None,
+            kind: None,
+            policy: None,
+            since: None,
+            limit: 20,
+        }
     }
 }
 
@@ -32,7 +43,11 @@ impl Filter {
         if self.denied {
             query.push(" AND allowed = 0");
         }
-        let texts = [(" AND namespace = ", &self.namespace), (" AND username = ", &self.user)];
+        let texts = [
+            (" AND namespace = ", &self.namespace),
+            (" AND tenant = ", &self.tenant),
+            (" AND username = ", &self.user),
+        ];
         for (condition, text) in texts {
             if let Some(text) = text {
                 query.push(condition).push_bind(text.clone());

@@ -5,13 +5,14 @@ use sqlx::{Connection, SqliteConnection};
 /// What marks a file as ours: the letters `BAIL`.
 pub(crate) const APPLICATION_ID: i64 = 0x4241_494c;
 /// The version this code writes, kept in the file's `user_version`.
-pub(crate) const SCHEMA_VERSION: i64 = 1;
+pub(crate) const SCHEMA_VERSION: i64 = 2;
 
 /// One script per version, the first one for an empty file. A released script never changes.
 ///
 /// `seq` is the order of writing; AUTOINCREMENT never gives a number twice, so that a reader who follows
 /// misses nothing when old rows are deleted. The columns are for filters; `record` is the whole truth.
-const SCRIPTS: [&str; 1] = ["
+const SCRIPTS: [&str; 2] = [
+    "
 CREATE TABLE record (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -34,7 +35,12 @@ CREATE INDEX record_username ON record (username);
 CREATE INDEX record_denied ON record (allowed) WHERE allowed = 0;
 PRAGMA application_id = 0x4241494c;
 PRAGMA user_version = 1;
-"];
+",
+    "
+CREATE INDEX record_tenant ON record (tenant);
+PRAGMA user_version = 2;
+",
+];
 
 /// Brings a file of an older version, or an empty one, to [`SCHEMA_VERSION`].
 pub(super) async fn migrate(connection: &mut SqliteConnection, found: i64) -> Result<(), sqlx::Error> {

@@ -41,6 +41,9 @@ struct FilterArgs {
     /// Only in this namespace
     #[arg(long, value_name = "NS")]
     namespace: Option<String>,
+    /// Only of this tenant
+    #[arg(long)]
+    tenant: Option<String>,
     /// Only by this user
     #[arg(long)]
     user: Option<String>,
@@ -91,6 +94,7 @@ impl FilterArgs {
         Filter {
             denied: self.denied,
             namespace: self.namespace,
+            tenant: self.tenant,
             user: self.user,
             kind: self.kind,
             policy: self.policy,

@@ -57,7 +57,8 @@ async fn names_have_the_prefix_and_the_decision_names_the_tenant() {
 
     create(ALICE, "lab-one", json!({})).await.unwrap();
     until("the record names the tenant", async || {
-        let Ok(tail) = world.bailey.audit(&["tail", "--output", "json", "--namespace", "lab-one"]) else {
+        let Ok(tail) = world.bailey.audit(&["tail", "--output", "json", "--tenant", "lab", "-n", "1000"])
+        else {
             return false;
         };
         let parts = ["\"username\":\"alice\"", "\"name\":\"lab-one\"", "\"tenant\":\"lab\""];
