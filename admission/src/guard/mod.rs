@@ -104,7 +104,8 @@ impl Guard {
             return Some(name.to_owned());
         }
         let roles = tenants.roles_of(&request.user);
-        let named = namespaces::tenant_label(request.object.as_deref()).filter(|_| request.is_namespace());
+        let object = request.object.as_deref().filter(|_| request.is_namespace());
+        let named = namespaces::tenant_label(object);
         match (named, roles.first_key_value()) {
             (Some(named), _) if roles.contains_key(named.as_str()) => Some(named),
             (None, Some((tenant, _))) if roles.len() == 1 => Some((*tenant).to_owned()),

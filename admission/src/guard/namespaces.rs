@@ -155,8 +155,9 @@ pub(super) fn has_a_foreign_name(question: &Question<'_>) -> Option<String> {
 /// A suspended tenant keeps what it has and gets nothing new.
 pub(super) fn grows_while_suspended(question: &Question<'_>) -> Option<String> {
     let request = question.request;
-    let labelled = tenant_label(request.object.as_deref()).filter(|_| request.is_namespace());
-    let name = labelled.or_else(|| question.tenants.name_for(&request.namespace).map(str::to_owned))?;
+    let object = request.object.as_deref().filter(|_| request.is_namespace());
+    let name =
+        tenant_label(object).or_else(|| question.tenants.name_for(&request.namespace).map(str::to_owned))?;
     let tenant = question.tenants.tenant(&name)?;
     tenant.suspended.then(|| {
         format!("the tenant `{name}` is suspended: what runs goes on, and nothing new is created until it is resumed")

@@ -1,5 +1,6 @@
 //! What Bailey keeps in tenants' namespaces, and Pods that come before it.
 
+use memchr::memmem;
 use model::{Operation, Request, TenantIndex};
 
 use super::Question;
@@ -10,7 +11,9 @@ const MANAGED_LABEL: &str = "bailey.dev/managed-by";
 /// Objects that Bailey keeps are its own, and nobody passes others off as such.
 pub(super) fn is_managed(question: &Question<'_>) -> Option<String> {
     let request = question.request;
+    // Few objects have the name in them anywhere: the others need not be read.
     let marked = |object: Option<&[u8]>| {
+        let object = object.filter(|object| memmem::find(object, MANAGED_LABEL.as_bytes()).is_some());
         let meta = object.and_then(|object| Request::metadata(object).ok());
         meta.is_some_and(|meta| meta.labels.contains_key(MANAGED_LABEL))
     };
