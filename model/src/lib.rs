@@ -38,6 +38,6 @@ pub use request::{GroupVersionKind, GroupVersionResource, ObjectMeta, Operation,
 pub use review::{MAX_DEPTH, ReviewError, decode_review};
 pub use selector::{LabelSelector, Requirement, SelectorOperator};
 pub use tenant::{
-    Isolation, Member, NamespaceRules, NamespaceState, Network, POD_SECURITY_LABELS, Subject, TENANT_LABEL,
-    Tenant, TenantIndex, TenantRole, WALLS_LABEL, WALLS_STANDING,
+    Isolation, MANAGED_LABEL, Member, NAMESPACE_NAME_LABEL, NamespaceRules, NamespaceState, Network,
+    POD_SECURITY_LABELS, Subject, TENANT_LABEL, Tenant, TenantIndex, TenantRole, WALLS_LABEL, WALLS_STANDING,
 };

@@ -10,6 +10,10 @@ pub const TENANT_LABEL: &str = "bailey.dev/tenant";
 pub const WALLS_LABEL: &str = "bailey.dev/walls";
 /// Its value.
 pub const WALLS_STANDING: &str = "standing";
+/// The label of objects in tenants' namespaces that Bailey keeps in sync; nobody else changes them.
+pub const MANAGED_LABEL: &str = "bailey.dev/managed-by";
+/// The label of every namespace that holds its name; Kubernetes sets it.
+pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// What the labels of Pod Security begin with.
 pub const POD_SECURITY_LABELS: &str = "pod-security.kubernetes.io/";
 

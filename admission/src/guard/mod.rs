@@ -127,8 +127,8 @@ impl Guard {
         match phase {
             Phase::Mutate => namespaces::labels(&question)?.map(|change| change.apply(request)).transpose(),
             Phase::Validate => {
-                let broken = RULES.iter().filter(|rule| rule.concerns(&question));
-                broken.map(|rule| rule.check(&question)).collect::<Result<Vec<()>, Wall>>().map(|_| None)
+                let mut rules = RULES.iter().filter(|rule| rule.concerns(&question));
+                rules.try_for_each(|rule| rule.check(&question)).map(|()| None)
             }
         }
     }

@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use model::{Network, TENANT_LABEL};
+use model::{NAMESPACE_NAME_LABEL, Network, TENANT_LABEL};
 use serde::Deserialize;
 
 use super::Question;
-
-/// The label of every namespace that holds its name.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -101,7 +98,7 @@ impl Wall<'_> {
         let Some(selector) = &peer.namespace_selector else { return true };
         let labels = selector.match_labels.as_ref();
         let label = |name: &str| labels.and_then(|labels| labels.get(name)).map(String::as_str);
-        let named = label(NAME_LABEL);
+        let named = label(NAMESPACE_NAME_LABEL);
         let of_tenant = named.is_some_and(|name| self.question.tenants.name_for(name) == Some(self.tenant));
         let declared =
             named.is_some_and(|name| !outward && self.declared.ingress_from.iter().any(|from| from == name));

@@ -1,12 +1,9 @@
 //! What Bailey keeps in tenants' namespaces, and Pods that come before it.
 
 use memchr::memmem;
-use model::{Operation, Request, TenantIndex};
+use model::{MANAGED_LABEL, Operation, Request, TenantIndex};
 
 use super::Question;
-
-/// The label of what Bailey keeps as it should be.
-const MANAGED_LABEL: &str = "bailey.dev/managed-by";
 
 /// Objects that Bailey keeps are its own, and nobody passes others off as such.
 pub(super) fn is_managed(question: &Question<'_>) -> Option<String> {

@@ -7,9 +7,10 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
+use model::MANAGED_LABEL;
 use serde_json::{Value, json};
 
-use super::plan::{Key, Kind, MANAGED, MANAGED_LABEL, Object, RBAC, Step};
+use super::plan::{Key, Kind, MANAGED, Object, RBAC, Step};
 use crate::cluster::api_message;
 
 /// The name under which fields are owned.

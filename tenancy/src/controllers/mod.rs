@@ -21,14 +21,14 @@ use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::runtime::utils::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use model::{TenantIndex, WALLS_LABEL, WALLS_STANDING};
+use model::{MANAGED_LABEL, TenantIndex, WALLS_LABEL, WALLS_STANDING};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::api::tenant::Tenant;
 use crate::cluster::{api_message, shown, watch_pauses};
-use plan::{Key, Kind, MANAGED, MANAGED_LABEL, Object, Objects, Step};
+use plan::{Key, Kind, MANAGED, Object, Objects, Step};
 
 /// How long changes are gathered before a plan is made.
 const DEBOUNCE: Duration = Duration::from_millis(20);

@@ -8,10 +8,8 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use model::{Network, TENANT_LABEL};
+use model::{NAMESPACE_NAME_LABEL, Network, TENANT_LABEL};
 
-/// The label of every namespace that holds its name.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// Where DNS is served.
 const DNS_NAMESPACE: &str = "kube-system";
 const DNS_PORT: i32 = 53;
@@ -19,13 +17,13 @@ const DNS_PORT: i32 = 53;
 /// Pods of the namespace talk with those of the tenant, ask DNS, and reach what is declared: nothing else.
 pub(super) fn policy(tenant: &str, rules: &Network) -> NetworkPolicySpec {
     let own = || namespaces(TENANT_LABEL, tenant);
-    let declared = rules.ingress_from.iter().map(|name| namespaces(NAME_LABEL, name));
+    let declared = rules.ingress_from.iter().map(|name| namespaces(NAMESPACE_NAME_LABEL, name));
     let ingress = NetworkPolicyIngressRule {
         from: Some(std::iter::once(own()).chain(declared).collect()),
         ports: None,
     };
     let dns = NetworkPolicyEgressRule {
-        to: Some(vec![namespaces(NAME_LABEL, DNS_NAMESPACE)]),
+        to: Some(vec![namespaces(NAMESPACE_NAME_LABEL, DNS_NAMESPACE)]),
         ports: Some(["UDP", "TCP"].map(port).into()),
     };
     let mut egress = vec![NetworkPolicyEgressRule { to: Some(vec![own()]), ports: None }, dns];

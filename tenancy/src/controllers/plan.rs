@@ -8,9 +8,7 @@ use model::{Tenant, TenantIndex, TenantRole};
 
 use super::network;
 
-/// The label of objects that Bailey keeps in sync; nobody else changes them.
-pub(super) const MANAGED_LABEL: &str = "bailey.dev/managed-by";
-/// Its value.
+/// The value of [`model::MANAGED_LABEL`].
 pub(super) const MANAGED: &str = "bailey";
 /// The ClusterRoleBinding that lets owners create namespaces.
 const OWNERS: &str = "bailey-tenant-owners";
