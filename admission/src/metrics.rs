@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::Phase;
+use crate::{Guard, Phase};
 
 /// Upper bounds of the latency histograms, in seconds: fine below 5 ms, where the API server's own end.
 const BUCKETS: [f64; 14] =
@@ -39,6 +39,11 @@ struct FindingLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WallLabels {
+    wall: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FailureLabels {
     binding: String,
     code: &'static str,
@@ -53,6 +58,7 @@ pub struct AdmissionMetrics {
     stages: Family<StageLabels, Histogram, fn() -> Histogram>,
     findings: Family<FindingLabels, Counter>,
     failures: Family<FailureLabels, Counter>,
+    walls: Family<WallLabels, Counter>,
     pub(crate) in_flight: Gauge,
 }
 
@@ -69,6 +75,7 @@ impl AdmissionMetrics {
             stages: Family::new_with_constructor(histogram),
             findings: Family::default(),
             failures: Family::default(),
+            walls: Family::default(),
             in_flight: Gauge::default(),
         };
         let registry = registry.sub_registry_with_prefix("bailey_admission");
@@ -91,8 +98,20 @@ impl AdmissionMetrics {
             "Bindings that could not answer; refused=\"false\" is fail-open",
             metrics.failures.clone(),
         );
+        registry.register("walls", "Reviews that a wall refused, by wall", metrics.walls.clone());
+        // Each is there from the start: that nobody ran into it is worth seeing too.
+        for wall in Guard::walls() {
+            drop(metrics.walls.get_or_create(&WallLabels { wall }));
+        }
         registry.register("in_flight", "Reviews being worked on", metrics.in_flight.clone());
         metrics
+    }
+
+    /// Counts a refusal by a wall.
+    pub(crate) fn hit(&self, wall: &'static str) {
+        if !wall.is_empty() {
+            self.walls.get_or_create(&WallLabels { wall }).inc();
+        }
     }
 
     /// Counts a decision.

@@ -118,7 +118,10 @@ impl Admission {
             Err(error) => self.undecodable(id, error),
             Ok(_) if !self.ready.load(Ordering::Acquire) => self.not_ready(id),
             Ok(request) => match self.guard.judge(phase, request) {
-                Err(wall) => refuse(id, wall.code, &wall.message, &self.contact),
+                Err(wall) => {
+                    self.metrics.hit(wall.rule);
+                    refuse(id, wall.code, &wall.message, &self.contact)
+                }
                 Ok(None) => self.ask(id, phase, request, deadline).await,
                 Ok(Some(changed)) => {
                     let decision = self.ask(id, phase, &changed.request, deadline).await;

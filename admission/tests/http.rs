@@ -54,7 +54,11 @@ impl World {
             Arc::clone(&pool),
             sink.clone(),
             AdmissionMetrics::register(&mut registry),
-            Guard::new(tokio::sync::watch::channel(Arc::default()).1, []),
+            Guard::new(
+                tokio::sync::watch::channel(Arc::default()).1,
+                tokio::sync::watch::channel(Arc::default()).1,
+                [],
+            ),
             Arc::new(|request| match request.name.as_str() {
                 "bad" => Err(LoadFault::new(Code::PolicyInvalid, "line 3 is wrong")),
                 _ => Ok(vec!["noted".to_owned()]),

@@ -15,9 +15,11 @@
 mod code;
 mod decision;
 mod finding;
+mod glob;
 mod loaded;
 mod object;
 mod policy;
+mod quantity;
 mod record;
 mod request;
 mod review;
@@ -27,17 +29,21 @@ mod tenant;
 pub use code::Code;
 pub use decision::{Decision, StageTimes, Verdict};
 pub use finding::{Failure, Finding, Observation};
+pub use glob::Globs;
 pub use loaded::{LoadFault, Loaded, Position, Sources};
 pub use object::{ObjectEvent, ObjectKey, StoredObject};
 pub use policy::{
     Digest, Enforcement, FailurePolicy, LookupKind, MatchRules, Policy, PolicyBinding, PolicyLimits,
     RegoModule, RegoVersion, ResourceRule, Scope, Source, Subjects, WasmInterface,
 };
+pub use quantity::quantity;
 pub use record::{PolicyUse, Record};
 pub use request::{GroupVersionKind, GroupVersionResource, ObjectMeta, Operation, Request, UserInfo};
 pub use review::{MAX_DEPTH, ReviewError, decode_review};
 pub use selector::{LabelSelector, Requirement, SelectorOperator};
 pub use tenant::{
-    Isolation, MANAGED_LABEL, Member, NAMESPACE_NAME_LABEL, NamespaceRules, NamespaceState, Network,
-    POD_SECURITY_LABELS, Subject, TENANT_LABEL, Tenant, TenantIndex, TenantRole, WALLS_LABEL, WALLS_STANDING,
+    ClassKind, ClassRule, ConnectRules, Contents, Holder, Holdings, HostRules, ImageRules, Isolation,
+    MANAGED_LABEL, Member, MetadataRules, NAMESPACE_NAME_LABEL, NamespaceRules, NamespaceState, Network,
+    POD_SECURITY_LABELS, ResourceRules, Rules, SchedulingRules, ServiceRules, Subject, TENANT_LABEL, Tenant,
+    TenantFault, TenantIndex, TenantRole, WALLS_LABEL, WALLS_STANDING, hosts,
 };

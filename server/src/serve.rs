@@ -7,7 +7,6 @@ use std::time::Duration;
 use admission::{Admission, AdmissionMetrics, Contact, Guard, HttpLimits};
 use anyhow::{Context, anyhow};
 use audit::{AuditConfig, AuditMetrics, AuditSink, AuditTask};
-use model::TenantIndex;
 use policies::wasm::{WasmConfig, WasmRuntime};
 use policies::{Compiler, EvaluationPool, Limits, PoolConfig};
 use prometheus_client::metrics::counter::Counter;
@@ -58,7 +57,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         Arc::clone(&pool),
         audit,
         AdmissionMetrics::register(&mut registry),
-        Guard::new(tenants(cluster.as_deref()), args.administrators.clone()),
+        guard(cluster.as_deref(), &args),
         config_check(compiler, cluster.clone()),
         Contact(args.contact.clone()),
         Arc::clone(&readiness.loaded),
@@ -72,9 +71,13 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     ended
 }
 
-/// The tenants of the cluster; there are none without one.
-fn tenants(cluster: Option<&Cluster>) -> watch::Receiver<Arc<TenantIndex>> {
-    cluster.map_or_else(|| watch::channel(Arc::default()).1, |cluster| cluster.tenants.clone())
+/// A guard over the tenants of the cluster; there are none without one.
+fn guard(cluster: Option<&Cluster>, args: &ServeArgs) -> Guard {
+    let (tenants, holdings) = match cluster {
+        Some(cluster) => (cluster.tenants.clone(), cluster.holdings.clone()),
+        None => (watch::channel(Arc::default()).1, watch::channel(Arc::default()).1),
+    };
+    Guard::new(tenants, holdings, args.administrators.clone())
 }
 
 async fn open_audit(args: &ServeArgs, registry: &mut Registry) -> anyhow::Result<(AuditSink, AuditTask)> {

@@ -9,6 +9,7 @@ mod namespace;
 mod outcome;
 mod policies;
 mod standalone;
+mod tenant;
 mod wait;
 mod world;
 
@@ -17,6 +18,7 @@ pub use namespace::Namespace;
 pub use outcome::{Refusal, refusal};
 pub use policies::{conditions, required_label};
 pub use standalone::{Standalone, https_client};
+pub use tenant::{Tenant, create_namespace, namespaces, until_may_create};
 pub use wait::{SOON, until, until_some};
 pub use world::{Bailey, World};
 pub use xtask::control_plane::{ADMIN, ALICE, BOB, CAROL, User};

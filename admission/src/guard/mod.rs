@@ -4,22 +4,34 @@
 //! waits for nothing. What RBAC refuses never comes here; a rule stands where RBAC cannot tell: by the
 //! value of a label, by a name, by a number.
 
+mod bindings;
+mod claims;
+mod classes;
+mod connect;
+mod edits;
+mod hosts;
 mod namespaces;
 mod network;
 mod objects;
+mod ownership;
+mod pods;
+mod question;
 mod rules;
+mod services;
 mod slots;
+mod tenant_objects;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use model::{Code, Operation, Request, TenantIndex, TenantRole};
-use serde_json::{Map, Value, json};
+use model::{Code, Holdings, Operation, Request, TenantIndex};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::pipeline::Phase;
+use hosts::Reserved;
+use question::{Asker, Question};
 use rules::RULES;
 use slots::Slots;
 
@@ -36,13 +48,17 @@ const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 #[derive(Debug)]
 pub struct Guard {
     tenants: watch::Receiver<Arc<TenantIndex>>,
+    holdings: watch::Receiver<Arc<Holdings>>,
     administrators: BTreeSet<String>,
     slots: Slots,
+    reserved: Reserved,
 }
 
 /// A wall that a request ran into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wall {
+    /// The rule's name; empty where no rule but the request itself is at fault.
+    pub rule: &'static str,
     /// The stable code.
     pub code: Code,
     /// Which rule, what was found and what would pass.
@@ -58,42 +74,20 @@ pub(crate) struct Changed {
     pub(crate) patch: Vec<Value>,
 }
 
-/// What a rule is asked.
-struct Question<'a> {
-    request: &'a Request,
-    tenants: &'a TenantIndex,
-    asker: Asker<'a>,
-    slots: &'a Slots,
-    now: Instant,
-}
-
-/// Who asks, as far as walls are concerned.
-struct Asker<'a> {
-    /// Whether they are an administrator: no wall is meant for them.
-    administrator: bool,
-    /// Whether they are one of the cluster's own controllers: few walls are meant for those.
-    controller: bool,
-    roles: BTreeMap<&'a str, TenantRole>,
-}
-
-impl Asker<'_> {
-    fn owns(&self, tenant: &str) -> bool {
-        self.roles.get(tenant) == Some(&TenantRole::Owner)
-    }
-
-    /// The tenants they own.
-    fn owned(&self) -> impl Iterator<Item = &str> {
-        self.roles.iter().filter(|(_, role)| **role == TenantRole::Owner).map(|(tenant, _)| *tenant)
-    }
-}
-
 impl Guard {
     /// A guard over the newest of these snapshots. Users of the groups `administrators` pass every wall.
     pub fn new(
         tenants: watch::Receiver<Arc<TenantIndex>>,
+        holdings: watch::Receiver<Arc<Holdings>>,
         administrators: impl IntoIterator<Item = String>,
     ) -> Self {
-        Self { tenants, administrators: administrators.into_iter().collect(), slots: Slots::default() }
+        let administrators = administrators.into_iter().collect();
+        Self { tenants, holdings, administrators, slots: Slots::default(), reserved: Reserved::default() }
+    }
+
+    /// The names of all walls.
+    pub fn walls() -> impl Iterator<Item = &'static str> {
+        RULES.iter().map(|rule| rule.name)
     }
 
     /// The tenant that a request concerns: that of its namespace; for a new namespace the one it names, if the
@@ -116,16 +110,15 @@ impl Guard {
     /// Holds a request against every rule; in the mutating phase gives what the guard changes.
     pub(crate) fn judge(&self, phase: Phase, request: &Request) -> Result<Option<Changed>, Wall> {
         let tenants = self.snapshot();
-        let roles = tenants.roles_of(&request.user);
-        let asker = Asker {
-            administrator: self.is_administrator(request),
-            controller: is_controller(request),
-            roles,
-        };
-        let question =
-            Question { request, tenants: &tenants, asker, slots: &self.slots, now: Instant::now() };
+        let holdings = Arc::clone(&self.holdings.borrow());
+        let asker = Asker::new(&tenants, request, self.is_administrator(request), is_controller(request));
+        let question = Question::new(request, &tenants, &holdings, asker, (&self.slots, &self.reserved));
         match phase {
-            Phase::Mutate => namespaces::labels(&question)?.map(|change| change.apply(request)).transpose(),
+            Phase::Mutate => {
+                let mut edits = namespaces::edits(&question)?;
+                edits.extend(classes::defaults(&question));
+                edits::apply(request, &edits)
+            }
             Phase::Validate => {
                 let mut rules = RULES.iter().filter(|rule| rule.concerns(&question));
                 rules.try_for_each(|rule| rule.check(&question)).map(|()| None)
@@ -143,9 +136,13 @@ impl Guard {
 
     /// Hears that a request which passed was refused after all: the slot it took is free again.
     pub(crate) fn refused(&self, phase: Phase, request: &Request) {
-        if phase == Phase::Validate && request.is_namespace() && request.operation == Operation::Create {
+        if phase != Phase::Validate {
+            return;
+        }
+        if request.is_namespace() && request.operation == Operation::Create {
             self.slots.give_back(request);
         }
+        self.reserved.give_back(request);
     }
 
     /// Waits, bounded, until the walls of a Pod's namespace stand: those of a new one take a moment.
@@ -167,43 +164,6 @@ fn is_controller(request: &Request) -> bool {
     let user = &request.user;
     user.username == CONTROLLER_MANAGER
         || user.groups.iter().any(|group| CONTROLLERS.contains(&group.as_str()))
-}
-
-/// Labels that the guard sets.
-struct SetLabels(BTreeMap<String, String>);
-
-impl SetLabels {
-    fn apply(self, request: &Request) -> Result<Changed, Wall> {
-        let unreadable = |error: serde_json::Error| Wall {
-            code: Code::ReviewMalformed,
-            message: format!("the object cannot be read: {error}"),
-        };
-        let mut envelope: Map<String, Value> = serde_json::from_slice(&request.raw).map_err(unreadable)?;
-        let mut object = envelope.remove("object").unwrap_or_default();
-        let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) else {
-            let message = "the object has no metadata".to_owned();
-            return Err(Wall { code: Code::ReviewMalformed, message });
-        };
-        let add = |path: String, value: Value| json!({"op": "add", "path": path, "value": value});
-        let mut patch = Vec::new();
-        let labels = metadata.entry("labels").or_insert(Value::Null);
-        if !labels.is_object() {
-            *labels = Value::Object(Map::new());
-            patch.push(add("/metadata/labels".to_owned(), Value::Object(Map::new())));
-        }
-        for (name, value) in self.0 {
-            let path = format!("/metadata/labels/{}", name.replace('~', "~0").replace('/', "~1"));
-            patch.push(add(path, Value::String(value.clone())));
-            if let Some(labels) = labels.as_object_mut() {
-                labels.insert(name, Value::String(value));
-            }
-        }
-        let text = serde_json::to_vec(&object).map_err(unreadable)?;
-        envelope.insert("object".to_owned(), object);
-        let raw = serde_json::to_vec(&envelope).map_err(unreadable)?;
-        let request = Request { raw: Bytes::from(raw), object: Some(Bytes::from(text)), ..request.clone() };
-        Ok(Changed { request, patch })
-    }
 }
 
 #[cfg(test)]

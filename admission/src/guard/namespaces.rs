@@ -1,41 +1,54 @@
 //! Whose a namespace is, what it may be called, and how many there may be.
 
-use model::{Code, ObjectMeta, Operation, POD_SECURITY_LABELS, Request, TENANT_LABEL};
+use std::collections::BTreeMap;
+
+use model::{Code, MetadataRules, ObjectMeta, Operation, POD_SECURITY_LABELS, Request, TENANT_LABEL};
 use serde::Deserialize;
 
-use super::{Question, SetLabels, Wall};
+use super::edits::Edit;
+use super::{Question, Wall};
 
 /// What labels of Bailey's begin with.
 const OWN_LABELS: &str = "bailey.dev/";
 /// What names of Kubernetes and Bailey begin with.
 const RESERVED: [&str; 3] = ["kube-", "bailey-", "openshift-"];
 
-/// The labels that a namespace gets which a tenant's owner creates: whose it is, and those that are walls.
+/// What a namespace gets which a tenant's owner creates: the label that says whose it is, those that are walls,
+/// and the labels and annotations of the profile that it does not have.
 ///
 /// # Errors
 /// When the owner of several tenants did not say for which of them.
-pub(super) fn labels(question: &Question<'_>) -> Result<Option<SetLabels>, Wall> {
+pub(super) fn edits(question: &Question<'_>) -> Result<Vec<Edit>, Wall> {
     let request = question.request;
-    let creates = request.operation == Operation::Create
-        && request.resource.group.is_empty()
-        && request.resource.resource == "namespaces"
-        && request.sub_resource.is_empty();
+    let creates =
+        request.operation == Operation::Create && request.is_namespace() && request.sub_resource.is_empty();
     if !creates || question.asker.administrator || question.asker.controller {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let Some(meta) = metadata(request.object.as_deref()) else { return Ok(None) };
+    let Some(meta) = metadata(request.object.as_deref()) else { return Ok(Vec::new()) };
     let owned: Vec<&str> = question.asker.owned().collect();
     let tenant = match (meta.labels.get(TENANT_LABEL), owned.as_slice()) {
         (Some(named), _) => named.as_str(),
-        (None, []) => return Ok(None),
+        (None, []) => return Ok(Vec::new()),
         (None, [only]) => only,
         (None, several) => by_prefix(question, several, name_of(request, &meta))?,
     };
-    let Some(tenant) = question.tenants.tenant(tenant) else { return Ok(None) };
-    let mut labels = tenant.isolation.pod_security.clone();
+    let Some(tenant) = question.tenants.tenant(tenant) else { return Ok(Vec::new()) };
+    let rules = || tenant.isolation.rules.iter();
+    let missing = rules().flat_map(|rules| &rules.labels.defaults);
+    let missing = missing.filter(|(name, _)| !meta.labels.contains_key(*name));
+    let mut labels: BTreeMap<String, String> =
+        missing.map(|(name, value)| (name.clone(), value.clone())).collect();
+    labels.extend(tenant.isolation.pod_security.clone());
     labels.insert(TENANT_LABEL.to_owned(), tenant.name.clone());
     labels.retain(|name, value| meta.labels.get(name) != Some(value));
-    Ok((!labels.is_empty()).then_some(SetLabels(labels)))
+    let found = annotations(request.object.as_deref());
+    let notes = rules().flat_map(|rules| &rules.annotations.defaults);
+    let notes: BTreeMap<&String, &String> = notes.filter(|(name, _)| !found.contains_key(*name)).collect();
+    let labels = labels.iter().map(|(name, value)| Edit::set(["metadata", "labels", name], value.as_str()));
+    let notes =
+        notes.iter().map(|(name, value)| Edit::set(["metadata", "annotations", name], value.as_str()));
+    Ok(labels.chain(notes).collect())
 }
 
 /// The one of several tenants whose prefix the name has.
@@ -48,6 +61,7 @@ fn by_prefix<'a>(question: &Question<'_>, several: &[&'a str], name: &str) -> Re
     match fitting.as_slice() {
         [one] => Ok(**one),
         _ => Err(Wall {
+            rule: "",
             code: Code::TenantAmbiguous,
             message: format!(
                 "you own the tenants `{}`: say for which of them the namespace is, with the label `{TENANT_LABEL}`",
@@ -112,6 +126,42 @@ pub(super) fn wall_labels_differ(question: &Question<'_>) -> Option<String> {
     })
 }
 
+/// A namespace has the labels and annotations that its profile requires, and none that it forbids.
+pub(super) fn has_wrong_metadata(question: &Question<'_>) -> Option<String> {
+    let request = question.request;
+    let read = |object: Option<&[u8]>| {
+        (metadata(object).map(|meta| meta.labels).unwrap_or_default(), annotations(object))
+    };
+    let (new, old) = (read(request.object.as_deref()), read(request.old_object.as_deref()));
+    let tenant = question.tenants.tenant(new.0.get(TENANT_LABEL)?)?;
+    tenant.isolation.rules.iter().find_map(|rules| {
+        let wrong = wrong_metadata("label", &rules.labels, &new.0, &old.0)
+            .or_else(|| wrong_metadata("annotation", &rules.annotations, &new.1, &old.1))?;
+        Some(format!("{wrong} ({})", rules.source))
+    })
+}
+
+fn wrong_metadata(
+    what: &str,
+    rules: &MetadataRules,
+    new: &BTreeMap<String, String>,
+    old: &BTreeMap<String, String>,
+) -> Option<String> {
+    let missing = rules
+        .required
+        .iter()
+        .find(|(name, pattern)| !new.get(*name).is_some_and(|value| pattern.matches(value)));
+    if let Some((name, pattern)) = missing {
+        let found = new.get(name).map_or("is missing".to_owned(), |value| format!("is `{value}`"));
+        return Some(format!("the {what} `{name}` {found}: it has to match {}", pattern.shown()));
+    }
+    let names = new.keys().chain(old.keys());
+    let mut changed = names.filter(|name| new.get(*name) != old.get(*name));
+    let forbidden =
+        changed.find(|name| rules.forbidden.matches(name) && !rules.defaults.contains_key(*name))?;
+    Some(format!("the {what} `{forbidden}` is not yours to set, leave it as it is"))
+}
+
 /// An owner reference would let another object's deletion delete the namespace.
 pub(super) fn has_new_owner_references(question: &Question<'_>) -> Option<String> {
     #[derive(Deserialize, Default)]
@@ -164,21 +214,43 @@ pub(super) fn grows_while_suspended(question: &Question<'_>) -> Option<String> {
     })
 }
 
-/// A tenant has no more namespaces than its limit.
+/// A tenant has no more namespaces than its limit, and neither has one above it with all that are below.
 pub(super) fn is_one_too_many(question: &Question<'_>) -> Option<String> {
     let request = question.request;
     let name = tenant_label(request.object.as_deref())?;
     let tenant = question.tenants.tenant(&name)?;
-    let limit = tenant.namespaces.limit?;
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let taken = question.slots.take(question.tenants, &name, request, most, question.now);
-    let used = taken.err()?;
-    Some(format!("the tenant `{name}` has {used} of at most {limit} namespaces; delete one, or ask for more"))
+    let line = std::iter::once(&name).chain(&tenant.parents);
+    let limits = line.filter_map(|name| {
+        let limit = question.tenants.tenant(name)?.namespaces.limit?;
+        Some((name.as_str(), usize::try_from(limit).unwrap_or(usize::MAX)))
+    });
+    let limits: Vec<(&str, usize)> = limits.collect();
+    if limits.is_empty() {
+        return None;
+    }
+    let taken = question.slots.take(question.tenants, &name, request, &limits, question.now);
+    let (full, used, limit) = taken.err()?;
+    Some(format!("the tenant `{full}` has {used} of at most {limit} namespaces; delete one, or ask for more"))
 }
 
 /// The tenant that an object's label names.
 pub(super) fn tenant_label(object: Option<&[u8]>) -> Option<String> {
     metadata(object)?.labels.remove(TENANT_LABEL)
+}
+
+fn annotations(object: Option<&[u8]>) -> BTreeMap<String, String> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Object {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Metadata {
+        annotations: Option<BTreeMap<String, String>>,
+    }
+    let object = object.and_then(|text| serde_json::from_slice::<Object>(text).ok()).unwrap_or_default();
+    object.metadata.annotations.unwrap_or_default()
 }
 
 fn metadata(object: Option<&[u8]>) -> Option<ObjectMeta> {

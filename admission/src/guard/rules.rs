@@ -2,75 +2,197 @@
 
 use model::{Code, Operation};
 
-use super::{Question, Wall, namespaces, network, objects};
+use super::pods::{self, images, placement, resources, volumes};
+use super::{
+    Question, Wall, bindings, claims, classes, connect, hosts, namespaces, network, objects, ownership,
+    services, tenant_objects,
+};
 
 /// One wall.
 pub(super) struct Rule {
     /// The name, which the message has.
-    name: &'static str,
-    /// Group and plural name of what it concerns; `None` for everything.
-    resource: Option<(&'static str, &'static str)>,
+    pub(super) name: &'static str,
+    /// What it concerns.
+    concerned: Concerned,
     operations: &'static [Operation],
-    /// Whether it is meant for the cluster's own controllers too.
-    controllers: bool,
+    /// For whom it is meant. Administrators pass all of them.
+    audience: Audience,
     code: Code,
     /// What is wrong, if anything.
     test: fn(&Question<'_>) -> Option<String>,
 }
 
-const NAMESPACES: Option<(&str, &str)> = Some(("", "namespaces"));
-const WRITES: &[Operation] = &[Operation::Create, Operation::Update];
+/// What a rule concerns.
+#[derive(Clone, Copy)]
+enum Concerned {
+    Everything,
+    /// One group and plural name.
+    One(&'static str, &'static str),
+    /// Several of them.
+    Some(&'static [(&'static str, &'static str)]),
+}
 
-/// Every rule. Administrators pass all of them.
+/// For whom a rule is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Members of tenants, and service accounts in tenants' namespaces.
+    Members,
+    /// Everybody but the cluster's own controllers.
+    Users,
+    /// The cluster's own controllers too.
+    Everybody,
+}
+
+use Audience::{Everybody, Members, Users};
+use Concerned::{Everything, One, Some as Several};
+
+const CREATE: &[Operation] = &[Operation::Create];
+const WRITES: &[Operation] = &[Operation::Create, Operation::Update];
+const CHANGES: &[Operation] = &[Operation::Create, Operation::Update, Operation::Delete];
+const ACCESS: &[Operation] = &[Operation::Connect, Operation::Update];
+
+const NAMESPACES: Concerned = One("", "namespaces");
+const SERVICES: Concerned = One("", "services");
+const CLAIMS: Concerned = One("", "persistentvolumeclaims");
+const BINDINGS: Concerned = One("rbac.authorization.k8s.io", "rolebindings");
+const GATEWAY: &str = "gateway.networking.k8s.io";
+/// Pods, and what has templates of them.
+const PODS: Concerned = Several(&[
+    ("", "pods"),
+    ("", "podtemplates"),
+    ("", "replicationcontrollers"),
+    ("apps", "deployments"),
+    ("apps", "replicasets"),
+    ("apps", "statefulsets"),
+    ("apps", "daemonsets"),
+    ("batch", "jobs"),
+    ("batch", "cronjobs"),
+]);
+const HOSTS: Concerned = Several(&[
+    ("networking.k8s.io", "ingresses"),
+    (GATEWAY, "gateways"),
+    (GATEWAY, "httproutes"),
+    (GATEWAY, "grpcroutes"),
+    (GATEWAY, "tlsroutes"),
+]);
+const DEVICES: Concerned =
+    Several(&[("resource.k8s.io", "resourceclaims"), ("resource.k8s.io", "resourceclaimtemplates")]);
+const ENDPOINTS: Concerned = Several(&[("", "endpoints"), ("discovery.k8s.io", "endpointslices")]);
+
+/// Every rule.
 pub(super) const RULES: &[Rule] = &[
-    rule("tenant-label", NAMESPACES, WRITES, namespaces::label_is_taken),
-    rule("wall-labels", NAMESPACES, WRITES, namespaces::wall_labels_differ),
-    rule("owner-references", NAMESPACES, WRITES, namespaces::has_new_owner_references),
-    rule("namespace-name", NAMESPACES, &[Operation::Create], namespaces::has_a_foreign_name),
+    // Whose a namespace is.
+    rule("tenant-label", NAMESPACES, WRITES, Users, namespaces::label_is_taken),
+    rule("wall-labels", NAMESPACES, WRITES, Users, namespaces::wall_labels_differ),
+    rule("owner-references", NAMESPACES, WRITES, Users, namespaces::has_new_owner_references),
+    rule("namespace-name", NAMESPACES, CREATE, Users, namespaces::has_a_foreign_name),
+    rule("namespace-metadata", NAMESPACES, WRITES, Users, namespaces::has_wrong_metadata),
+    // What nobody but administrators and Bailey writes.
+    rule("cluster-objects", Everything, CHANGES, Members, tenant_objects::is_the_clusters),
     rule(
-        "managed-objects",
-        None,
-        &[Operation::Create, Operation::Update, Operation::Delete],
-        objects::is_managed,
+        "tenant-object",
+        One("bailey.dev", "tenants"),
+        CHANGES,
+        Members,
+        tenant_objects::changes_more_than_members,
     ),
-    rule("network-policy", Some(("networking.k8s.io", "networkpolicies")), WRITES, network::opens_the_wall),
+    rule("managed-objects", Everything, CHANGES, Users, objects::is_managed),
+    rule(
+        "network-policy",
+        One("networking.k8s.io", "networkpolicies"),
+        WRITES,
+        Users,
+        network::opens_the_wall,
+    ),
+    rule("finalizers", Everything, WRITES, Members, ownership::has_a_foreign_finalizer),
+    rule("blocking-owners", Everything, WRITES, Members, ownership::blocks_the_cluster),
+    // Rights.
+    rule("binding-subjects", BINDINGS, WRITES, Users, bindings::give_rights_to_others),
+    rule("binding-roles", BINDINGS, WRITES, Users, bindings::have_another_role),
+    // Pods.
+    rule("readable-pods", PODS, WRITES, Everybody, pods::cannot_be_read),
+    rule("images", PODS, WRITES, Everybody, images::are_not_allowed),
+    rule("volumes", PODS, WRITES, Everybody, volumes::are_not_allowed),
+    rule("node-name", PODS, CREATE, Users, placement::names_its_node),
+    rule("node-selector", PODS, WRITES, Everybody, placement::selects_other_nodes),
+    rule("tolerations", PODS, WRITES, Everybody, placement::tolerates_too_much),
+    rule("scheduler", PODS, WRITES, Everybody, placement::has_another_scheduler),
+    rule("topology-keys", PODS, WRITES, Everybody, placement::spreads_by_another_key),
+    rule("qos-class", PODS, WRITES, Everybody, resources::has_another_class),
+    rule("limit-ratio", PODS, WRITES, Everybody, resources::promises_too_much),
+    rule("priority-class", PODS, WRITES, Everybody, classes::is_foreign_priority),
+    rule("runtime-class", PODS, WRITES, Everybody, classes::is_foreign_runtime),
+    rule("connect", Several(&[("", "pods"), ("", "services")]), ACCESS, Users, connect::is_closed),
+    // What Pods use, and how they are reached.
+    rule("device-class", DEVICES, WRITES, Everybody, classes::is_foreign_device),
+    rule("storage-class", CLAIMS, WRITES, Everybody, classes::is_foreign_storage),
+    rule("foreign-volume", CLAIMS, WRITES, Users, claims::takes_a_foreign_volume),
+    rule("any-volume", CLAIMS, CREATE, Everybody, claims::takes_any_volume),
+    rule("service-type", SERVICES, WRITES, Users, services::has_another_type),
+    rule("service-address", SERVICES, WRITES, Users, services::claims_an_address),
+    rule("external-name", SERVICES, WRITES, Users, services::points_elsewhere),
+    rule("endpoints", ENDPOINTS, WRITES, Members, services::are_written_by_hand),
+    rule("ingress-class", One("networking.k8s.io", "ingresses"), WRITES, Users, classes::is_foreign_ingress),
+    rule("gateway-class", One(GATEWAY, "gateways"), WRITES, Users, classes::is_foreign_gateway),
+    rule("hostnames", HOSTS, WRITES, Users, hosts::are_not_the_tenants),
+    // When.
     Rule {
-        controllers: true,
         code: Code::TenantNotReady,
-        ..rule("standing-walls", Some(("", "pods")), &[Operation::Create], objects::comes_before_the_walls)
+        ..rule("standing-walls", One("", "pods"), CREATE, Everybody, objects::comes_before_the_walls)
     },
     Rule {
         code: Code::TenantSuspended,
-        ..rule("suspended", None, &[Operation::Create], namespaces::grows_while_suspended)
+        ..rule("suspended", Everything, CREATE, Users, namespaces::grows_while_suspended)
     },
     // Last: it takes a slot.
     Rule {
         code: Code::NamespaceLimit,
-        ..rule("namespace-limit", NAMESPACES, &[Operation::Create], namespaces::is_one_too_many)
+        ..rule("namespace-limit", NAMESPACES, CREATE, Users, namespaces::is_one_too_many)
     },
 ];
 
-/// A rule for users, which refuses with [`Code::TenantDenied`].
+/// A rule which refuses with [`Code::TenantDenied`].
 const fn rule(
     name: &'static str,
-    resource: Option<(&'static str, &'static str)>,
+    concerned: Concerned,
     operations: &'static [Operation],
+    audience: Audience,
     test: fn(&Question<'_>) -> Option<String>,
 ) -> Rule {
-    Rule { name, resource, operations, controllers: false, code: Code::TenantDenied, test }
+    Rule { name, concerned, operations, audience, code: Code::TenantDenied, test }
+}
+
+impl Concerned {
+    fn holds(self, group: &str, name: &str) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::One(known_group, known) => known == name && known_group == group,
+            Self::Some(all) => all.contains(&(group, name)),
+        }
+    }
 }
 
 impl Rule {
     pub(super) fn concerns(&self, question: &Question<'_>) -> bool {
         let (asker, resource) = (&question.asker, &question.request.resource);
-        let meant = !asker.administrator && (self.controllers || !asker.controller);
-        let named = |(group, name): (&str, &str)| resource.group == group && resource.resource == name;
-        meant && self.operations.contains(&question.request.operation) && self.resource.is_none_or(named)
+        let meant = match self.audience {
+            Members => asker.member && !asker.controller,
+            Users => !asker.controller,
+            Everybody => true,
+        };
+        meant
+            && !asker.administrator
+            && self.operations.contains(&question.request.operation)
+            && self.concerned.holds(&resource.group, &resource.resource)
     }
 
     pub(super) fn check(&self, question: &Question<'_>) -> Result<(), Wall> {
         match (self.test)(question) {
-            Some(wrong) => Err(Wall { code: self.code, message: format!("wall `{}`: {wrong}", self.name) }),
+            Some(wrong) => Err(Wall {
+                rule: self.name,
+                code: self.code,
+                message: format!("wall `{}`: {wrong}", self.name),
+            }),
             None => Ok(()),
         }
     }

@@ -23,27 +23,30 @@ pub(super) struct Slots(Mutex<BTreeMap<Place, Instant>>);
 type Place = (String, String, String);
 
 impl Slots {
-    /// Takes a slot for a namespace; the number that is used already where there is none.
+    /// Takes a slot for a namespace of a tenant; `limits` are those of the tenant and of all above it.
     ///
     /// # Errors
-    /// The number of namespaces when it has reached the limit.
+    /// The tenant that has reached its limit, the number of namespaces and the limit.
     pub(super) fn take(
         &self,
         tenants: &TenantIndex,
         tenant: &str,
         request: &Request,
-        limit: usize,
+        limits: &[(&str, usize)],
         now: Instant,
-    ) -> Result<(), usize> {
+    ) -> Result<(), (String, usize, usize)> {
         let namespace = request.name.as_str();
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|(_, name, _), until| *until > now && tenants.name_for(name).is_none());
-        let waiting = slots.keys().filter(|(owner, name, _)| owner == tenant && name != namespace);
-        let waiting = waiting.map(|(_, name, _)| name).collect::<BTreeSet<_>>().len();
-        let stored = tenants.namespaces_of(tenant).filter(|name| *name != namespace).count();
-        let used = stored.saturating_add(waiting);
-        if used >= limit {
-            return Err(used);
+        for (upper, limit) in limits {
+            let waiting =
+                slots.keys().filter(|(owner, name, _)| tenants.holds(upper, owner) && name != namespace);
+            let waiting = waiting.map(|(_, name, _)| name).collect::<BTreeSet<_>>().len();
+            let stored = tenants.namespaces_under(upper).filter(|name| *name != namespace).count();
+            let used = stored.saturating_add(waiting);
+            if used >= *limit {
+                return Err(((*upper).to_owned(), used, *limit));
+            }
         }
         if !request.dry_run {
             let until = now.checked_add(PATIENCE).unwrap_or(now);

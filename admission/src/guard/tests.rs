@@ -1,29 +1,38 @@
 //! One row of the table after the other, and what legitimately passes it.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use model::{
-    GroupVersionResource, Isolation, Member, NamespaceRules, NamespaceState, Network, POD_SECURITY_LABELS,
-    Subject, TENANT_LABEL, Tenant, UserInfo, WALLS_LABEL, WALLS_STANDING,
+    Contents, GroupVersionResource, Isolation, Member, NamespaceRules, NamespaceState, Network,
+    POD_SECURITY_LABELS, Subject, TENANT_LABEL, Tenant, TenantRole, UserInfo, WALLS_LABEL, WALLS_STANDING,
 };
 use serde_json::json;
 
 use super::*;
 
 fn tenant(name: &str, owners: &[&str]) -> Tenant {
-    let members = owners
-        .iter()
-        .map(|owner| Member { subject: Subject::User((*owner).to_owned()), role: TenantRole::Owner });
+    let members = owners.iter().map(|owner| Member {
+        subject: Subject::User((*owner).to_owned()),
+        role: TenantRole::Owner,
+        cluster_role: None,
+    });
     Tenant {
         name: name.to_owned(),
+        parents: Vec::new(),
         members: members.collect(),
         namespaces: NamespaceRules { prefix: format!("{name}-"), limit: Some(2) },
         suspended: false,
+        profile: "default".to_owned(),
         isolation: Isolation {
             pod_security: pod_security(),
             network: Some(Network {
                 egress: vec!["203.0.113.0/24".to_owned()],
                 ingress_from: vec!["ingress".to_owned()],
             }),
-            missing_profile: None,
+            contents: Contents::default(),
+            rules: Vec::new(),
+            fault: None,
         },
     }
 }
@@ -45,9 +54,14 @@ fn guard() -> Guard {
         (tenant("beta", &["bob"]), tenant("alpha", &["alice"]), tenant("gamma", &["alice", "carol"]));
     beta.suspended = true;
     let namespaces = [("alpha-one", Some("alpha")), ("beta-one", Some("beta")), ("free", None)];
-    let namespaces = namespaces.map(|(namespace, tenant)| (namespace.to_owned(), state(tenant, true)));
+    let namespaces =
+        namespaces.map(|(namespace, tenant)| (namespace.to_owned(), Arc::new(state(tenant, true))));
     let index = TenantIndex::new([beta, alpha, gamma].map(Arc::new), namespaces);
-    Guard::new(watch::channel(Arc::new(index)).1, ["platform".to_owned()])
+    Guard::new(watch::channel(Arc::new(index)).1, holdings(), ["platform".to_owned()])
+}
+
+fn holdings() -> watch::Receiver<Arc<Holdings>> {
+    watch::channel(Arc::default()).1
 }
 
 fn user(name: &str) -> UserInfo {
@@ -234,7 +248,7 @@ fn a_suspended_tenant_gets_nothing_new() {
 
 #[test]
 fn a_tenant_that_does_not_exist_yet_cannot_be_claimed() {
-    let guard = Guard::new(watch::channel(Arc::default()).1, []);
+    let guard = Guard::new(watch::channel(Arc::default()).1, holdings(), []);
     assert!(guard.judge(Phase::Mutate, &create("eve", "x", None)).unwrap().is_none());
     assert_eq!(wall(&guard, Phase::Validate, &create("eve", "x", None)), None);
     let claim = create("eve", "x", Some("future"));
@@ -354,10 +368,13 @@ async fn a_pod_waits_for_the_walls_and_is_refused_without() {
     let index = |stands: bool| {
         let namespaces =
             [("alpha-one".to_owned(), state(Some("alpha"), stands)), ("free".to_owned(), state(None, false))];
-        Arc::new(TenantIndex::new([Arc::new(tenant("alpha", &["alice"]))], namespaces))
+        Arc::new(TenantIndex::new(
+            [Arc::new(tenant("alpha", &["alice"]))],
+            namespaces.into_iter().map(|(name, state)| (name, Arc::new(state))),
+        ))
     };
     let (sender, receiver) = watch::channel(index(false));
-    let guard = Guard::new(receiver, []);
+    let guard = Guard::new(receiver, holdings(), []);
     let rows = [("alpha-one", "do not stand yet"), ("newer", "not known whose it is")];
     for (namespace, part) in rows {
         assert_refused(&guard, Phase::Validate, &pods(namespace), Code::TenantNotReady, part);
@@ -367,4 +384,26 @@ async fn a_pod_waits_for_the_walls_and_is_refused_without() {
     let (pod, far) = (pods("alpha-one"), Instant::now() + Duration::from_secs(60));
     let (_, ()) = tokio::join!(guard.settle(&pod, far), async { drop(sender.send(index(true))) });
     assert_eq!(wall(&guard, Phase::Validate, &pod), None);
+}
+
+#[test]
+fn every_wall_is_explained_and_no_other() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/walls.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let explained: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+    let walls: Vec<&str> = Guard::walls().collect();
+    let sorted = |mut names: Vec<&str>| {
+        names.sort_unstable();
+        names.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(sorted(explained), sorted(walls));
+}
+
+#[test]
+fn a_pod_that_cannot_be_read_passes_no_rule() {
+    let guard = guard();
+    let pod = json!({"spec": {"nodeSelector": {"a": 1}}});
+    let refused = in_namespace("carol", Operation::Create, ["", "pods"], pod);
+    assert_refused(&guard, Phase::Validate, &refused, Code::TenantDenied, "wall `readable-pods`");
 }

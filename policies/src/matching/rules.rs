@@ -3,51 +3,33 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Code, LabelSelector, LoadFault, MatchRules, ObjectMeta, Operation, Request, ResourceRule, Scope, Subjects,
+    Code, Globs, LabelSelector, LoadFault, MatchRules, ObjectMeta, Operation, Request, ResourceRule, Scope,
+    Subjects,
 };
-use wildmatch::WildMatch;
 
 use crate::EvaluationError;
 
 /// The API group that `*` leaves out.
 const OWN_GROUP: &str = "bailey.dev";
 
-/// A list of names with `*` and `?`; an empty list is nothing.
-#[derive(Debug, Clone)]
-pub(crate) struct Glob(Vec<WildMatch>);
-
-impl Glob {
-    pub(crate) fn new(patterns: &[String]) -> Self {
-        Self(patterns.iter().map(|pattern| WildMatch::new(pattern)).collect())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn matches(&self, text: &str) -> bool {
-        self.0.iter().any(|pattern| pattern.matches(text))
-    }
-}
-
 /// One binding's rules.
 #[derive(Debug)]
 pub(crate) struct Matcher {
     rows: Vec<ResourceRule>,
-    namespaces: Glob,
-    excluded_namespaces: Glob,
+    namespaces: Globs,
+    excluded_namespaces: Globs,
     namespace_selector: LabelSelector,
     object_selector: LabelSelector,
-    names: Glob,
+    names: Globs,
     subjects: SubjectGlobs,
     excluded_subjects: SubjectGlobs,
 }
 
 #[derive(Debug)]
 struct SubjectGlobs {
-    users: Glob,
-    groups: Glob,
-    service_accounts: Glob,
+    users: Globs,
+    groups: Globs,
+    service_accounts: Globs,
 }
 
 /// The labels and generated names of a request's objects, read at most once and only when a rule asks.
@@ -95,11 +77,11 @@ impl Matcher {
         }
         Ok(Self {
             rows: rules.resources.clone(),
-            namespaces: Glob::new(&rules.namespaces),
-            excluded_namespaces: Glob::new(&rules.excluded_namespaces),
+            namespaces: Globs::new(&rules.namespaces),
+            excluded_namespaces: Globs::new(&rules.excluded_namespaces),
             namespace_selector: rules.namespace_selector.clone(),
             object_selector: rules.object_selector.clone(),
-            names: Glob::new(&rules.names),
+            names: Globs::new(&rules.names),
             subjects: SubjectGlobs::new(&rules.subjects),
             excluded_subjects: SubjectGlobs::new(&rules.excluded_subjects),
         })
@@ -187,9 +169,9 @@ impl Matcher {
 impl SubjectGlobs {
     fn new(subjects: &Subjects) -> Self {
         Self {
-            users: Glob::new(&subjects.users),
-            groups: Glob::new(&subjects.groups),
-            service_accounts: Glob::new(&subjects.service_accounts),
+            users: Globs::new(&subjects.users),
+            groups: Globs::new(&subjects.groups),
+            service_accounts: Globs::new(&subjects.service_accounts),
         }
     }
 

@@ -4,12 +4,15 @@
 #![expect(clippy::duplicated_attributes, reason = "every printer column has a type")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kube::{CustomResource, KubeSchema};
 use model::POD_SECURITY_LABELS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::rules::{Allow, Metadata};
 use super::schema;
 
 /// The walls that every namespace of a tenant gets.
@@ -34,6 +37,67 @@ pub struct IsolationProfileSpec {
     /// What Pods may reach, and who may reach them.
     #[serde(default)]
     pub network: Network,
+    /// The labels of namespaces.
+    #[serde(default)]
+    pub labels: Metadata,
+    /// The annotations of namespaces.
+    #[serde(default)]
+    pub annotations: Metadata,
+    /// What objects in the namespaces may be.
+    #[serde(default)]
+    pub allow: Allow,
+    /// What every namespace gets.
+    #[serde(default)]
+    pub contents: Contents,
+}
+
+/// What every namespace gets beside its walls and rights.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Contents {
+    /// The items of the LimitRange `bailey-limits`, as Kubernetes has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::open_objects")]
+    pub limit_range: Vec<Value>,
+    /// The ServiceAccount `default`.
+    #[serde(default)]
+    pub service_account: DefaultAccount,
+    /// Whole objects. The texts ${NAMESPACE} and ${TENANT} are filled in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::templates")]
+    pub templates: Vec<Value>,
+    /// Secrets of the namespace `bailey-system` that are copied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::names")]
+    pub secrets: Vec<String>,
+}
+
+/// Settings of the ServiceAccount `default`.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DefaultAccount {
+    /// Whether Pods get a token of it that do not say; no, where not given.
+    #[serde(default)]
+    pub automount_token: bool,
+    /// Secrets with which it pulls images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::names")]
+    pub image_pull_secrets: Vec<String>,
+}
+
+impl Contents {
+    fn to_model(&self) -> model::Contents {
+        model::Contents {
+            limit_ranges: (!self.limit_range.is_empty())
+                .then(|| self.limit_range.clone())
+                .into_iter()
+                .collect(),
+            automount_token: self.service_account.automount_token,
+            image_pull_secrets: self.service_account.image_pull_secrets.clone(),
+            templates: self.templates.clone(),
+            secrets: self.secrets.clone(),
+        }
+    }
 }
 
 /// Levels of Kubernetes' Pod Security Standards.
@@ -123,7 +187,7 @@ impl IsolationProfileSpec {
     /// The strictest walls: for a tenant whose profile does not exist.
     pub(crate) fn strict() -> Self {
         let pod_security = PodSecurity { enforce: Level::Restricted, ..PodSecurity::default() };
-        Self { pod_security, network: Network::default() }
+        Self { pod_security, ..Self::default() }
     }
 
     /// The walls as the other crates know them.
@@ -140,6 +204,8 @@ impl IsolationProfileSpec {
             ingress_from: self.network.ingress_from.clone(),
         };
         let network = (self.network.mode == NetworkMode::Isolated).then_some(network);
-        model::Isolation { pod_security: labels, network, missing_profile: None }
+        let rules = Arc::new(self.allow.to_model(&self.labels, &self.annotations));
+        let contents = self.contents.to_model();
+        model::Isolation { pod_security: labels, network, contents, rules: vec![rules], fault: None }
     }
 }

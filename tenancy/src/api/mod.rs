@@ -12,6 +12,7 @@ mod decode;
 mod draft;
 pub mod isolation;
 pub mod policy;
+pub mod rules;
 mod schema;
 pub mod status;
 pub mod tenant;

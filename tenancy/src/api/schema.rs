@@ -1,6 +1,7 @@
 //! Schemas of fields whose types are not this crate's own, or whose bounds the derive cannot say.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::json;
 
 fn choice(default: &str, values: &[&str]) -> Schema {
     json_schema!({ "type": "string", "enum": values, "default": default })
@@ -116,5 +117,83 @@ pub(super) fn address_ranges(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array", "maxItems": 64,
         "items": { "type": "string", "maxLength": 43, "pattern": "^[0-9a-fA-F.:]+/[0-9]{1,3}$" },
+    })
+}
+
+fn choices(values: &[&str]) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": values.len(), "items": { "type": "string", "enum": values },
+    })
+}
+
+pub(super) fn pull_policies(_: &mut SchemaGenerator) -> Schema {
+    choices(&["Always", "IfNotPresent", "Never"])
+}
+
+pub(super) fn service_types(_: &mut SchemaGenerator) -> Schema {
+    choices(&["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"])
+}
+
+pub(super) fn qos_classes(_: &mut SchemaGenerator) -> Schema {
+    choices(&["Guaranteed", "Burstable", "BestEffort"])
+}
+
+pub(super) fn percentages(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 16,
+        "additionalProperties": { "type": "integer", "format": "int32", "minimum": 100, "maximum": 100_000 },
+    })
+}
+
+pub(super) fn annotations(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 64,
+        "additionalProperties": { "type": "string", "maxLength": 1024 },
+    })
+}
+
+/// Any JSON objects, few.
+pub(super) fn open_objects(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 16,
+        "items": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
+    })
+}
+
+/// Objects of the kinds that templates may be, with a name of their own.
+pub(super) fn templates(_: &mut SchemaGenerator) -> Schema {
+    let rules = json!([
+        {
+            "rule": "!self.metadata.name.startsWith('bailey-') && !has(self.metadata.namespace)",
+            "message": "a template has a name that does not begin with `bailey-`, and no namespace",
+        },
+    ]);
+    json_schema!({
+        "type": "array", "maxItems": 16,
+        "items": {
+            "type": "object",
+            "required": ["apiVersion", "kind", "metadata"],
+            "properties": {
+                "apiVersion": { "type": "string", "maxLength": 64 },
+                "kind": {
+                    "type": "string",
+                    "enum": [
+                        "ConfigMap", "LimitRange", "NetworkPolicy", "PodDisruptionBudget", "ResourceQuota", "Role",
+                        "ServiceAccount",
+                    ],
+                },
+                "metadata": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {
+                        "name": { "type": "string", "minLength": 1, "maxLength": 253 },
+                        "namespace": { "type": "string", "maxLength": 63 },
+                    },
+                    "x-kubernetes-preserve-unknown-fields": true,
+                },
+            },
+            "x-kubernetes-preserve-unknown-fields": true,
+            "x-kubernetes-validations": rules,
+        },
     })
 }

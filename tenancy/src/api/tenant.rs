@@ -22,6 +22,9 @@ use super::schema;
     status = "TenantStatus",
     // Labels hold the name.
     validation = Rule::new("self.metadata.name.size() <= 63").message("the name has more than 63 characters"),
+    validation = Rule::new("!has(self.spec.parent) || self.spec.parent != self.metadata.name")
+        .message("a tenant cannot be its own parent"),
+    printcolumn(name = "Parent", type_ = "string", json_path = ".spec.parent", priority = 1),
     printcolumn(name = "Prefix", type_ = "string", json_path = ".spec.namespaces.prefix"),
     printcolumn(name = "Namespaces", type_ = "integer", json_path = ".status.namespaceCount"),
     printcolumn(name = "Limit", type_ = "integer", json_path = ".spec.namespaces.limit"),
@@ -41,6 +44,10 @@ use super::schema;
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TenantSpec {
+    /// The tenant above this one: its owners own this one too, and its walls hold here as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub parent: Option<String>,
     /// Who belongs to the tenant, and as what.
     #[serde(default)]
     #[schemars(length(max = 1_000))]
@@ -55,6 +62,32 @@ pub struct TenantSpec {
     /// Whether the tenant may not grow: running work stays, nothing new is created.
     #[serde(default)]
     pub suspended: bool,
+    /// What happens when the tenant is deleted.
+    #[serde(default)]
+    pub deletion: Deletion,
+}
+
+/// What happens when a tenant is deleted.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Deletion {
+    /// Whether the tenant cannot be deleted while it has namespaces.
+    #[serde(default = "protected")]
+    pub protected: bool,
+    /// How long its namespaces stay, suspended, before they are deleted with it; in seconds.
+    #[serde(default)]
+    #[schemars(range(max = 31_536_000))]
+    pub grace_seconds: u32,
+}
+
+impl Default for Deletion {
+    fn default() -> Self {
+        Self { protected: true, grace_seconds: 0 }
+    }
+}
+
+const fn protected() -> bool {
+    true
 }
 
 /// A member of a tenant.
@@ -62,6 +95,8 @@ pub struct TenantSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("(self.kind == 'ServiceAccount') == has(self.namespace)")
     .message("a ServiceAccount has a namespace, a User or Group has none"))]
+#[x_kube(validation = Rule::new("has(self.clusterRole) == (has(self.role) && self.role == 'custom')")
+    .message("the role custom has a clusterRole, other roles have none"))]
 #[x_kube(validation = Rule::new("self.kind == 'ServiceAccount' || !self.name.startsWith('system:')")
     .message("names beginning with `system:` belong to Kubernetes"))]
 pub struct Member {
@@ -74,9 +109,13 @@ pub struct Member {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
-    /// What the member may do: owner, editor or viewer.
+    /// What the member may do: owner, editor, viewer or custom.
     #[serde(default)]
     pub role: Role,
+    /// The ClusterRole that a custom member has in every namespace; Bailey has to have the right to bind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub cluster_role: Option<String>,
 }
 
 /// The kind of a member.
@@ -101,6 +140,8 @@ pub enum Role {
     /// Reads what is inside, but no Secrets.
     #[default]
     Viewer,
+    /// What its ClusterRole says.
+    Custom,
 }
 
 /// Rules for a tenant's namespaces.
@@ -127,26 +168,18 @@ pub struct TenantStatus {
     /// The number of its namespaces.
     #[serde(default)]
     pub namespace_count: u32,
+    /// The names of its namespaces in order; the first 1,000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1_000), inner(length(max = 63)))]
+    pub namespaces: Vec<String>,
     /// Ready: every namespace has its walls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }
 
-impl Tenant {
-    /// The tenant as the other crates know it.
-    pub(crate) fn to_model(&self, isolation: model::Isolation) -> model::Tenant {
-        let name = self.metadata.name.clone().unwrap_or_default();
-        let members = self.spec.members.iter().map(Member::to_model).collect();
-        let rules = &self.spec.namespaces;
-        let prefix = rules.prefix.clone().unwrap_or_else(|| format!("{name}-"));
-        let namespaces = model::NamespaceRules { prefix, limit: rules.limit };
-        model::Tenant { name, members, namespaces, suspended: self.spec.suspended, isolation }
-    }
-}
-
 impl Member {
-    fn to_model(&self) -> model::Member {
+    pub(crate) fn to_model(&self) -> model::Member {
         let name = self.name.clone();
         let subject = match self.kind {
             MemberKind::User => model::Subject::User(name),
@@ -159,7 +192,8 @@ impl Member {
             Role::Owner => model::TenantRole::Owner,
             Role::Editor => model::TenantRole::Editor,
             Role::Viewer => model::TenantRole::Viewer,
+            Role::Custom => model::TenantRole::Custom,
         };
-        model::Member { subject, role }
+        model::Member { subject, role, cluster_role: self.cluster_role.clone() }
     }
 }

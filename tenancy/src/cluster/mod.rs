@@ -4,6 +4,8 @@
 //! policy objects are listed, and [`Cluster::synced`] says when every declared kind is too. A kind that the
 //! API server does not serve counts as settled: policies that look it up fail, but readiness is not held up.
 
+mod holdings;
+mod lineage;
 mod lookups;
 mod modules;
 mod objects;
@@ -16,7 +18,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kube::Client;
-use model::{Digest, LoadFault, LookupKind, ObjectEvent, Sources, TenantIndex};
+use model::{Digest, Holdings, LoadFault, LookupKind, ObjectEvent, Sources, TenantIndex};
 use tokio::sync::watch;
 
 use crate::api::ModuleLocation;
@@ -29,7 +31,7 @@ pub use state::{ClusterState, WatchState};
 use tenants::Tenants;
 
 pub(crate) use objects::{Observed, ObservedObjects};
-pub(crate) use retry::{api_message, shown, watch_pauses};
+pub(crate) use retry::{api_message, http_status, shown, watch_pauses};
 
 /// How the cluster is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +60,10 @@ pub struct Cluster {
     pub tenants: watch::Receiver<Arc<TenantIndex>>,
     /// Whether tenants and namespaces are listed.
     pub tenants_synced: watch::Receiver<bool>,
+    /// What tenants hold that there is only one of.
+    pub holdings: watch::Receiver<Arc<Holdings>>,
+    /// Whether all of that is listed.
+    pub holdings_synced: watch::Receiver<bool>,
     client: Client,
     lookups: Lookups,
     objects: watch::Receiver<[WatchState; 2]>,
@@ -76,6 +82,9 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     let (tenants, of_tenants) = Tenants::new(client.clone(), &lookups);
     let mut watches =
         vec![tasks.spawn("policy objects", objects.run()), tasks.spawn("tenants", tenants.run())];
+    let (holdings, holdings_synced) = (watch::Sender::default(), watch::Sender::new(false));
+    let held = (holdings.subscribe(), holdings_synced.subscribe());
+    watches.push(tasks.spawn("holdings", holdings::run(client.clone(), holdings, holdings_synced)));
     if options.control {
         let follow = controllers::Follow {
             index: of_tenants.index.clone(),
@@ -95,6 +104,8 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
         synced,
         tenants: of_tenants.index,
         tenants_synced: of_tenants.synced,
+        holdings: held.0,
+        holdings_synced: held.1,
         client: reader,
         lookups,
         objects: handles.state,

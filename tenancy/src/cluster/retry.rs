@@ -64,7 +64,7 @@ pub(crate) fn api_message(error: &kube::Error) -> String {
 }
 
 /// The HTTP status of a failed watch, where the API server gave one.
-pub(super) fn http_status(error: &watcher::Error) -> Option<u16> {
+pub(crate) fn http_status(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status.code),

@@ -16,14 +16,13 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::lineage;
 use super::lookups::Lookups;
 use super::retry::{http_status, shown, watch_pauses};
-use crate::api::isolation::{IsolationProfile, IsolationProfileSpec};
+use crate::api::isolation::IsolationProfile;
 use crate::api::tenant::Tenant;
 use crate::api::{GROUP, VERSION};
 
-/// The profile of tenants that name none.
-const DEFAULT_PROFILE: &str = "default";
 /// How long changes are gathered before they are published.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
@@ -42,7 +41,7 @@ pub(super) struct Tenants {
     changes: mpsc::UnboundedReceiver<Change>,
     tenants: Listed<Tenant>,
     profiles: Listed<IsolationProfile>,
-    namespaces: BTreeMap<String, NamespaceState>,
+    namespaces: BTreeMap<String, Arc<NamespaceState>>,
     namespaces_listed: bool,
     dirty: Option<Instant>,
     index: watch::Sender<Arc<TenantIndex>>,
@@ -59,8 +58,8 @@ struct Listed<K> {
 
 /// A change of namespaces.
 enum Change {
-    Replace(Vec<(String, NamespaceState)>),
-    Set(String, NamespaceState),
+    Replace(Vec<(String, Arc<NamespaceState>)>),
+    Set(String, Arc<NamespaceState>),
     Remove(String),
 }
 
@@ -135,9 +134,14 @@ impl Tenants {
         if !(self.tenants.listed && self.profiles.listed && self.namespaces_listed) {
             return;
         }
-        let tenants =
-            self.tenants.objects.values().map(|tenant| Arc::new(tenant.to_model(self.isolation(tenant))));
-        let namespaces = self.namespaces.iter().map(|(name, state)| (name.clone(), state.clone()));
+        let last = Arc::clone(&self.index.borrow());
+        let tenants = lineage::in_force(&self.tenants.objects, &self.profiles.objects).into_iter();
+        // What did not change stays the same value: others hold on to what they made of it.
+        let tenants = tenants.map(|tenant| match last.tenant(&tenant.name) {
+            Some(known) if **known == tenant => Arc::clone(known),
+            _ => Arc::new(tenant),
+        });
+        let namespaces = self.namespaces.iter().map(|(name, state)| (name.clone(), Arc::clone(state)));
         let index = Arc::new(TenantIndex::new(tenants, namespaces));
         self.index.send_if_modified(|last| {
             let changed = **last != *index;
@@ -147,23 +151,12 @@ impl Tenants {
         self.observed.send_replace(Arc::new(self.tenants.objects.clone()));
         self.synced.send_if_modified(|synced| !std::mem::replace(synced, true));
     }
-
-    /// The walls of a tenant: those of its profile, the strictest where that does not exist.
-    fn isolation(&self, tenant: &Tenant) -> model::Isolation {
-        let profile = |name: &str| self.profiles.objects.get(name).map(|profile| profile.spec.to_model());
-        match &tenant.spec.isolation_profile {
-            Some(name) => profile(name).unwrap_or_else(|| {
-                let strict = IsolationProfileSpec::strict().to_model();
-                model::Isolation { missing_profile: Some(name.clone()), ..strict }
-            }),
-            None => profile(DEFAULT_PROFILE).unwrap_or_else(|| IsolationProfileSpec::default().to_model()),
-        }
-    }
 }
 
 fn change(event: &ObjectEvent) -> Option<Change> {
     let state = |json: &str| {
-        NamespaceState::of(Request::metadata(json.as_bytes()).map(|meta| meta.labels).unwrap_or_default())
+        let meta = Request::metadata(json.as_bytes()).unwrap_or_default();
+        Arc::new(NamespaceState::of(meta.labels))
     };
     Some(match event {
         ObjectEvent::Upsert(object) => Change::Set(object.key.name.clone(), state(&object.json)),

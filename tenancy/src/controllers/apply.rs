@@ -5,33 +5,45 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
-use kube::core::GroupVersionKind;
+use kube::core::{GroupVersionKind, Status};
 use kube::{Api, Client};
 use model::MANAGED_LABEL;
 use serde_json::{Value, json};
 
-use super::plan::{Key, Kind, MANAGED, Object, RBAC, Step};
+use super::plan::{Key, Kind, MANAGED, Step};
 use crate::cluster::api_message;
 
 /// The name under which fields are owned.
 pub(super) const MANAGER: &str = "bailey-tenants";
 /// The most writes at once.
-const WRITES: usize = 8;
+const WRITES: usize = 16;
 
-/// Takes every step, deletions before all others; says of each what came of it.
+/// Takes every step: deletions first, bindings last, for their roles have to be there. Says of each what came of it.
 pub(super) async fn take(client: &Client, steps: Vec<Step>) -> Vec<(Step, Result<(), String>)> {
-    let (deletions, others): (Vec<_>, Vec<_>) =
-        steps.into_iter().partition(|step| matches!(step, Step::Delete(_)));
-    let mut results = all(client, deletions).await;
-    results.extend(all(client, others).await);
+    let mut stages = [Vec::new(), Vec::new(), Vec::new()];
+    for step in steps {
+        let [deletions, others, bindings] = &mut stages;
+        let stage = match &step {
+            Step::Delete(_) => deletions,
+            Step::Apply(key, _) if matches!(key.kind, Kind::RoleBinding | Kind::ClusterRoleBinding) => {
+                bindings
+            }
+            Step::Apply(..) | Step::Label(..) => others,
+        };
+        stage.push(step);
+    }
+    let mut results = Vec::new();
+    for stage in stages {
+        results.extend(all(client, stage).await);
+    }
     results
 }
 
 async fn all(client: &Client, steps: Vec<Step>) -> Vec<(Step, Result<(), String>)> {
     let each = futures::stream::iter(steps).map(|step| async move {
         let result = match &step {
-            Step::Apply(key, Object::Labels(labels)) => label(client, &key.name, labels).await,
-            Step::Apply(key, object) => apply(client, key, object).await,
+            Step::Label(namespace, labels) => label(client, namespace, labels).await,
+            Step::Apply(key, fields) => apply(client, key, fields).await,
             Step::Delete(key) => delete(client, key).await,
         };
         (step, result.map_err(|error| api_message(&error)))
@@ -51,56 +63,56 @@ pub(super) async fn label(
     unless_gone(patched.map(drop))
 }
 
-async fn apply(client: &Client, key: &Key, object: &Object) -> kube::Result<()> {
+async fn apply(client: &Client, key: &Key, fields: &Value) -> kube::Result<()> {
     let parameters = PatchParams::apply(MANAGER).force();
-    let patch = Patch::Apply(manifest(key, object));
-    let applied = api(client, key).patch(&key.name, &parameters, &patch).await;
+    let applied = api(client, key).patch(&key.name, &parameters, &Patch::Apply(manifest(key, fields))).await;
     unless_gone(applied.map(drop))
 }
 
 async fn delete(client: &Client, key: &Key) -> kube::Result<()> {
-    unless_gone(api(client, key).delete(&key.name, &DeleteParams::default()).await.map(drop))
+    match api(client, key).delete(&key.name, &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        result => result.map(drop),
+    }
 }
 
-/// What is gone already, maybe with its namespace, needs nothing.
+/// What is gone with its namespace needs nothing. A binding whose role is missing is not found either: that is
+/// an error.
 fn unless_gone(result: kube::Result<()>) -> kube::Result<()> {
     match result {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if is_gone(&status) => Ok(()),
         result => result,
     }
 }
 
+fn is_gone(status: &Status) -> bool {
+    let kind = status.details.as_ref().map(|details| details.kind.as_str());
+    let missing = status.code == 404 && kind == Some("namespaces");
+    missing || status.message.contains("because it is being terminated")
+}
+
+/// The resource of a kind.
+pub(super) fn resource(kind: Kind) -> ApiResource {
+    let (group, kind) = kind.group_and_kind();
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind))
+}
+
 fn api(client: &Client, key: &Key) -> Api<DynamicObject> {
-    let (group, kind) = group_and_kind(key.kind);
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
+    let resource = resource(key.kind);
     match key.namespace.as_str() {
         "" => Api::all_with(client.clone(), &resource),
         namespace => Api::namespaced_with(client.clone(), namespace, &resource),
     }
 }
 
-const fn group_and_kind(kind: Kind) -> (&'static str, &'static str) {
-    match kind {
-        Kind::Namespace => ("", "Namespace"),
-        Kind::NetworkPolicy => ("networking.k8s.io", "NetworkPolicy"),
-        Kind::RoleBinding => (RBAC, "RoleBinding"),
-        Kind::ClusterRoleBinding => (RBAC, "ClusterRoleBinding"),
+fn manifest(key: &Key, fields: &Value) -> Value {
+    let resource = resource(key.kind);
+    let mut object = fields.clone();
+    if let Some(object) = object.as_object_mut() {
+        object.insert("apiVersion".to_owned(), resource.api_version.into());
+        object.insert("kind".to_owned(), resource.kind.into());
+        let metadata = json!({"name": key.name, "labels": {MANAGED_LABEL: MANAGED}});
+        object.insert("metadata".to_owned(), metadata);
     }
-}
-
-fn manifest(key: &Key, object: &Object) -> Value {
-    let (group, kind) = group_and_kind(key.kind);
-    let version = format!("{group}/v1");
-    let metadata = json!({"name": key.name, "labels": {MANAGED_LABEL: MANAGED}});
-    match object {
-        Object::Network(spec) => {
-            json!({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec})
-        }
-        Object::Binding(role, subjects) => json!({
-            "apiVersion": version, "kind": kind, "metadata": metadata,
-            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role}, "subjects": subjects,
-        }),
-        // Labels are merged, not applied.
-        Object::Labels(_) => Value::Null,
-    }
+    object
 }

@@ -1,19 +1,18 @@
-//! What the cluster should have for its tenants, and what has to be done for it: pure.
+//! What has to be done so that the cluster has what its tenants should have: pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use k8s_openapi::api::networking::v1::NetworkPolicySpec;
-use k8s_openapi::api::rbac::v1::Subject;
 use model::{Tenant, TenantIndex, TenantRole};
+use serde_json::Value;
 
-use super::network;
+use super::content::{Content, has_role};
+use super::wanted::{self, Manifest, Manifests, Wanted};
 
 /// The value of [`model::MANAGED_LABEL`].
 pub(super) const MANAGED: &str = "bailey";
 /// The ClusterRoleBinding that lets owners create namespaces.
 const OWNERS: &str = "bailey-tenant-owners";
-/// The NetworkPolicy that holds a tenant's Pods apart.
-const NETWORK: &str = "bailey-isolation";
 
 pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
 
@@ -26,231 +25,269 @@ pub(super) struct Key {
     pub(super) name: String,
 }
 
-/// The kinds of objects that are kept, in the order in which they are written: labels of namespaces first.
+/// The kinds of objects that are kept, in the order in which they are written: rights last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Namespace,
     NetworkPolicy,
+    LimitRange,
+    ResourceQuota,
+    ServiceAccount,
+    ConfigMap,
+    Secret,
+    PodDisruptionBudget,
+    Role,
+    ClusterRole,
     RoleBinding,
     ClusterRoleBinding,
 }
 
-/// What an object says, as far as it is kept.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Object {
-    /// These labels; of others a namespace may have any.
-    Labels(BTreeMap<String, String>),
-    /// A whole specification.
-    Network(Box<NetworkPolicySpec>),
-    /// A ClusterRole and whom it is bound to.
-    Binding(String, Vec<Subject>),
+impl Kind {
+    /// Those that are watched; namespaces are known from the snapshot.
+    pub(super) const WATCHED: [Self; 11] = [
+        Self::NetworkPolicy,
+        Self::LimitRange,
+        Self::ResourceQuota,
+        Self::ServiceAccount,
+        Self::ConfigMap,
+        Self::Secret,
+        Self::PodDisruptionBudget,
+        Self::Role,
+        Self::ClusterRole,
+        Self::RoleBinding,
+        Self::ClusterRoleBinding,
+    ];
+
+    /// The API group and the kind.
+    pub(super) const fn group_and_kind(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Namespace => ("", "Namespace"),
+            Self::NetworkPolicy => ("networking.k8s.io", "NetworkPolicy"),
+            Self::LimitRange => ("", "LimitRange"),
+            Self::ResourceQuota => ("", "ResourceQuota"),
+            Self::ServiceAccount => ("", "ServiceAccount"),
+            Self::ConfigMap => ("", "ConfigMap"),
+            Self::Secret => ("", "Secret"),
+            Self::PodDisruptionBudget => ("policy", "PodDisruptionBudget"),
+            Self::Role => (RBAC, "Role"),
+            Self::ClusterRole => (RBAC, "ClusterRole"),
+            Self::RoleBinding => (RBAC, "RoleBinding"),
+            Self::ClusterRoleBinding => (RBAC, "ClusterRoleBinding"),
+        }
+    }
+
+    /// The kind of a template, of those that templates may be.
+    pub(super) fn of_template(name: &str) -> Option<Self> {
+        let kinds = [
+            Self::NetworkPolicy,
+            Self::LimitRange,
+            Self::ResourceQuota,
+            Self::ServiceAccount,
+            Self::ConfigMap,
+            Self::PodDisruptionBudget,
+            Self::Role,
+        ];
+        kinds.into_iter().find(|kind| kind.group_and_kind().1 == name)
+    }
 }
 
-/// Objects by which they are.
-pub(super) type Objects = BTreeMap<Key, Object>;
+/// The objects with the label that were found: by namespace, the empty one for the whole cluster.
+pub(super) type Found = HashMap<String, BTreeMap<(Kind, String), Content>>;
 
 /// One step towards what should be.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
-    /// Make the object so.
-    Apply(Key, Object),
-    /// Take it away.
+    /// Make the object say this.
+    Apply(Key, Value),
+    /// Give a namespace these labels.
+    Label(String, BTreeMap<String, String>),
+    /// Take an object away.
     Delete(Key),
 }
 
 impl Step {
     /// What it changes.
-    pub(super) fn key(&self) -> &Key {
+    pub(super) fn key(&self) -> Key {
         match self {
-            Self::Apply(key, _) | Self::Delete(key) => key,
-        }
-    }
-}
-
-/// What all tenants together should have.
-pub(super) fn wanted(index: &TenantIndex) -> Objects {
-    let mut objects = Objects::new();
-    let mut owners = BTreeSet::new();
-    for tenant in index.tenants() {
-        owners.extend(members(tenant, TenantRole::Owner));
-        for namespace in index.namespaces_of(&tenant.name) {
-            objects.extend(in_namespace(tenant, namespace));
-        }
-    }
-    if !owners.is_empty() {
-        let key = Key { kind: Kind::ClusterRoleBinding, namespace: String::new(), name: OWNERS.to_owned() };
-        objects.insert(key, binding("bailey-namespace-creator", owners));
-    }
-    objects
-}
-
-/// What one namespace should have.
-fn in_namespace(tenant: &Tenant, namespace: &str) -> Vec<(Key, Object)> {
-    let key = |kind: Kind, name: &str| Key { kind, namespace: namespace.to_owned(), name: name.to_owned() };
-    let labels = Object::Labels(tenant.isolation.pod_security.clone());
-    let mut objects = vec![(key(Kind::Namespace, namespace), labels)];
-    if let Some(rules) = &tenant.isolation.network {
-        let spec = network::policy(&tenant.name, rules);
-        objects.push((key(Kind::NetworkPolicy, NETWORK), Object::Network(Box::new(spec))));
-    }
-    let rows = [
-        ("bailey-owners", "admin", TenantRole::Owner),
-        ("bailey-namespace-owners", "bailey-namespace-owner", TenantRole::Owner),
-        ("bailey-editors", "edit", TenantRole::Editor),
-        ("bailey-viewers", "view", TenantRole::Viewer),
-    ];
-    for (name, role, of) in rows {
-        let members = members(tenant, of);
-        if !members.is_empty() {
-            objects.push((key(Kind::RoleBinding, name), binding(role, members)));
-        }
-    }
-    objects
-}
-
-fn members(tenant: &Tenant, role: TenantRole) -> BTreeSet<&model::Subject> {
-    tenant.members.iter().filter(|member| member.role == role).map(|member| &member.subject).collect()
-}
-
-/// The steps from what is to what should be. Nothing to do, no step.
-pub(super) fn plan(wanted: &Objects, found: &Objects) -> Vec<Step> {
-    let apply =
-        wanted.iter().filter(|(key, object)| !found.get(key).is_some_and(|found| says(found, object)));
-    let apply = apply.map(|(key, object)| Step::Apply(key.clone(), object.clone()));
-    // The role of a binding cannot be changed: one with another role is deleted first.
-    let delete = found.iter().filter(|(key, object)| match (wanted.get(key), object) {
-        (Some(Object::Binding(wanted, _)), Object::Binding(found, _)) => wanted != found,
-        (Some(_), _) => false,
-        (None, _) => key.kind != Kind::Namespace,
-    });
-    let delete = delete.map(|(key, _)| Step::Delete(key.clone()));
-    // Rights are taken away before others are given.
-    delete.chain(apply).collect()
-}
-
-/// Whether an object is as it should be.
-fn says(found: &Object, wanted: &Object) -> bool {
-    match (found, wanted) {
-        (Object::Labels(found), Object::Labels(wanted)) => {
-            wanted.iter().all(|(name, value)| found.get(name) == Some(value))
-        }
-        (found, wanted) => found == wanted,
-    }
-}
-
-fn binding<'a>(role: &str, members: impl IntoIterator<Item = &'a model::Subject>) -> Object {
-    Object::Binding(role.to_owned(), members.into_iter().map(subject).collect())
-}
-
-fn subject(member: &model::Subject) -> Subject {
-    let of_rbac = |kind: &str, name: &str| Subject {
-        api_group: Some(RBAC.to_owned()),
-        kind: kind.to_owned(),
-        name: name.to_owned(),
-        namespace: None,
-    };
-    match member {
-        model::Subject::User(name) => of_rbac("User", name),
-        model::Subject::Group(name) => of_rbac("Group", name),
-        model::Subject::ServiceAccount { namespace, name } => Subject {
-            api_group: None,
-            kind: "ServiceAccount".to_owned(),
-            name: name.clone(),
-            namespace: Some(namespace.clone()),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use model::{Isolation, Member, NamespaceRules, NamespaceState, Network, TENANT_LABEL};
-
-    use super::*;
-
-    fn index(members: &[(&str, TenantRole)], namespaces: &[&str]) -> TenantIndex {
-        let members = members
-            .iter()
-            .map(|(name, role)| Member { subject: model::Subject::User((*name).to_owned()), role: *role });
-        let label =
-            BTreeMap::from([("pod-security.kubernetes.io/enforce".to_owned(), "baseline".to_owned())]);
-        let tenant = Tenant {
-            name: "alpha".into(),
-            members: members.collect(),
-            namespaces: NamespaceRules::default(),
-            suspended: false,
-            isolation: Isolation {
-                pod_security: label,
-                network: Some(Network::default()),
-                missing_profile: None,
-            },
-        };
-        let state = || NamespaceState::of(BTreeMap::from([(TENANT_LABEL.to_owned(), "alpha".to_owned())]));
-        TenantIndex::new([Arc::new(tenant)], namespaces.iter().map(|name| ((*name).to_owned(), state())))
-    }
-
-    fn names(objects: &Objects) -> Vec<String> {
-        objects.keys().map(|key| format!("{:?} {}/{}", key.kind, key.namespace, key.name)).collect()
-    }
-
-    #[test]
-    fn every_namespace_gets_its_walls_and_a_binding_for_each_role_that_has_members() {
-        let found = wanted(&index(&[("alice", TenantRole::Owner), ("carol", TenantRole::Viewer)], &["a"]));
-        let expected = [
-            "Namespace a/a",
-            "NetworkPolicy a/bailey-isolation",
-            "RoleBinding a/bailey-namespace-owners",
-            "RoleBinding a/bailey-owners",
-            "RoleBinding a/bailey-viewers",
-            "ClusterRoleBinding /bailey-tenant-owners",
-        ];
-        assert_eq!(names(&found), expected);
-        let viewers = found.iter().find(|(key, _)| key.name == "bailey-viewers").map(|(_, object)| object);
-        assert!(
-            matches!(viewers, Some(Object::Binding(role, all)) if role == "view" && all.first().is_some_and(|s| s.name == "carol")),
-            "{viewers:?}"
-        );
-    }
-
-    #[test]
-    fn what_is_right_gets_no_step_and_what_is_left_over_goes_first() {
-        let before = wanted(&index(&[("alice", TenantRole::Owner)], &["a"]));
-        assert_eq!(plan(&before, &before), []);
-        let steps = plan(&wanted(&index(&[("bob", TenantRole::Editor)], &["a"])), &before);
-        let deleted = steps.iter().take_while(|step| matches!(step, Step::Delete(_))).count();
-        assert_eq!((deleted, steps.len()), (3, 4));
-        assert_eq!(steps.last().map(|step| step.key().name.as_str()), Some("bailey-editors"));
-    }
-
-    #[test]
-    fn drift_is_put_right_and_labels_of_others_are_left_alone() {
-        let wanted = wanted(&index(&[("alice", TenantRole::Owner)], &["a"]));
-        let mut drifted = wanted.clone();
-        for object in drifted.values_mut() {
-            match object {
-                Object::Labels(labels) => _ = labels.insert("color".to_owned(), "blue".to_owned()),
-                Object::Network(spec) => spec.egress = None,
-                Object::Binding(role, _) => "cluster-admin".clone_into(role),
+            Self::Apply(key, _) | Self::Delete(key) => key.clone(),
+            Self::Label(name, _) => {
+                Key { kind: Kind::Namespace, namespace: name.clone(), name: name.clone() }
             }
         }
-        let steps = plan(&wanted, &drifted);
-        let count = |of: fn(&Step) -> bool| steps.iter().filter(|step| of(step)).count();
-        // Three bindings are deleted, which have another role, and made again; the network is put right.
-        assert_eq!(count(|step| matches!(step, Step::Delete(_))), 3);
-        assert_eq!(count(|step| matches!(step, Step::Apply(key, _) if key.kind == Kind::NetworkPolicy)), 1);
-        assert_eq!(steps.len(), 7);
+    }
+}
+
+/// What is to be done now.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    /// Namespaces whose walls all stand, and which do not say so yet.
+    pub(super) standing: Vec<String>,
+    /// Whether there is more to do than one plan holds.
+    pub(super) more: bool,
+}
+
+/// What tenants should have, made again only for those that changed.
+#[derive(Debug, Default)]
+pub(super) struct Wishes(HashMap<String, (Arc<Tenant>, Arc<Wanted>)>);
+
+impl Wishes {
+    fn of(&mut self, tenant: &Arc<Tenant>) -> Arc<Wanted> {
+        match self.0.get(&tenant.name) {
+            Some((known, wanted)) if Arc::ptr_eq(known, tenant) => Arc::clone(wanted),
+            _ => {
+                let wanted = Arc::new(wanted::wanted(tenant));
+                let entry = (Arc::clone(tenant), Arc::clone(&wanted));
+                self.0.insert(tenant.name.clone(), entry);
+                wanted
+            }
+        }
     }
 
-    #[test]
-    fn a_namespace_that_leaves_its_tenant_loses_what_it_got() {
-        let before = wanted(&index(&[("alice", TenantRole::Owner)], &["a", "b"]));
-        let after = wanted(&index(&[("alice", TenantRole::Owner)], &["a"]));
-        let steps = plan(&after, &before);
-        assert!(
-            steps.iter().all(|step| matches!(step, Step::Delete(key) if key.namespace == "b")),
-            "{steps:?}"
-        );
-        assert_eq!(steps.len(), 3, "its labels stay: without a tenant it is as safe as before");
+    fn forget_others(&mut self, index: &TenantIndex) {
+        self.0.retain(|name, _| index.tenant(name).is_some());
     }
+}
+
+/// The cluster as it is, for a plan.
+pub(super) struct Situation<'a> {
+    pub(super) index: &'a TenantIndex,
+    pub(super) found: &'a Found,
+    /// The Secrets that can be copied, with what they hold.
+    pub(super) secrets: &'a BTreeMap<String, Value>,
+    /// Namespaces that are left alone for now, because a write to them failed.
+    pub(super) resting: &'a BTreeSet<String>,
+}
+
+/// The next steps from what is to what should be: everything that has to go, and about `most` others.
+pub(super) fn plan(now: &Situation<'_>, wishes: &mut Wishes, most: usize) -> Plan {
+    wishes.forget_others(now.index);
+    let mut plan = Plan { steps: superfluous(now, wishes), ..Plan::default() };
+    rights_in_cluster(now, wishes, &mut plan);
+    let first = plan.steps.len();
+    for tenant in now.index.tenants() {
+        let wanted = wishes.of(tenant);
+        for namespace in now.index.namespaces_of(&tenant.name) {
+            if plan.steps.len().saturating_sub(first) >= most {
+                plan.more = true;
+                return plan;
+            }
+            if !now.resting.contains(namespace) {
+                in_namespace(now, tenant, &wanted, namespace, &mut plan);
+            }
+        }
+    }
+    plan
+}
+
+fn rights_in_cluster(now: &Situation<'_>, wishes: &mut Wishes, plan: &mut Plan) {
+    let mut owners = BTreeSet::new();
+    for tenant in now.index.tenants() {
+        let of_owners = tenant.members.iter().filter(|member| member.role == TenantRole::Owner);
+        owners.extend(of_owners.map(|member| &member.subject));
+        let wanted = wishes.of(tenant);
+        add_missing(now, tenant, "", &wanted.cluster, plan);
+    }
+    let role = "bailey-namespace-creator";
+    let all = wanted::binding(Kind::ClusterRoleBinding, OWNERS.to_owned(), role, owners);
+    if let Some(((kind, name), manifest)) = all {
+        let key = Key { kind, namespace: String::new(), name };
+        plan.steps.extend(step(now.found.get(""), key, &manifest, || manifest.fields.clone()));
+    }
+}
+
+fn in_namespace(now: &Situation<'_>, tenant: &Tenant, wanted: &Wanted, namespace: &str, plan: &mut Plan) {
+    let Some(state) = now.index.namespace(namespace) else { return };
+    let before = plan.steps.len();
+    let right = |(name, value): (&String, &String)| state.labels.get(name) == Some(value);
+    if !wanted.labels.iter().all(right) {
+        plan.steps.push(Step::Label(namespace.to_owned(), wanted.labels.clone()));
+    }
+    add_missing(now, tenant, namespace, &wanted.objects, plan);
+    let secrets = wanted.secrets.iter().filter_map(|name| Some((name, now.secrets.get(name)?)));
+    let secrets: Manifests =
+        secrets.map(|(name, fields)| ((Kind::Secret, name.clone()), Manifest::new(fields.clone()))).collect();
+    add_missing(now, tenant, namespace, &secrets, plan);
+    if plan.steps.len() == before && !state.stands() {
+        plan.standing.push(namespace.to_owned());
+    }
+}
+
+fn add_missing(now: &Situation<'_>, tenant: &Tenant, namespace: &str, wanted: &Manifests, plan: &mut Plan) {
+    let found = now.found.get(namespace);
+    for ((kind, name), manifest) in wanted {
+        let key = Key { kind: *kind, namespace: namespace.to_owned(), name: name.clone() };
+        plan.steps.extend(step(found, key, manifest, || manifest.in_namespace(&tenant.name, namespace)));
+    }
+}
+
+/// The step that makes an object as it should be, if it is not.
+fn step(
+    found: Option<&BTreeMap<(Kind, String), Content>>,
+    key: Key,
+    manifest: &Manifest,
+    fields: impl FnOnce() -> Value,
+) -> Option<Step> {
+    let place = (key.kind, key.name.clone());
+    match found.and_then(|found| found.get(&place)) {
+        Some(found @ (Content::Digest(_) | Content::Binding(..)))
+            if found.says(&Value::Null, manifest.digest) =>
+        {
+            None
+        }
+        Some(found @ Content::Fields(_)) => {
+            let fields = fields();
+            (!found.says(&fields, manifest.digest)).then_some(Step::Apply(key, fields))
+        }
+        _ => Some(Step::Apply(key, fields())),
+    }
+}
+
+/// What nobody wants any more, and bindings whose role is another: a role cannot be changed.
+fn superfluous(now: &Situation<'_>, wishes: &mut Wishes) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (namespace, objects) in now.found {
+        let tenant = now.index.name_for(namespace).and_then(|name| now.index.tenant(name));
+        let wanted = tenant.map(|tenant| wishes.of(tenant));
+        for ((kind, name), content) in objects {
+            let keep = match (namespace.as_str(), &wanted) {
+                ("", _) => keeps_in_cluster(now.index, wishes, *kind, name, content),
+                (_, Some(wanted)) => keeps(wanted, *kind, name, content),
+                (_, None) => false,
+            };
+            if !keep {
+                let key = Key { kind: *kind, namespace: namespace.clone(), name: name.clone() };
+                steps.push(Step::Delete(key));
+            }
+        }
+    }
+    steps.sort_by_key(Step::key);
+    steps
+}
+
+/// Whether a namespace keeps an object, as it is or to be put right.
+fn keeps(wanted: &Wanted, kind: Kind, name: &str, found: &Content) -> bool {
+    if kind == Kind::Secret {
+        return wanted.secrets.iter().any(|wanted| wanted == name);
+    }
+    let manifest = wanted.objects.get(&(kind, name.to_owned()));
+    manifest.is_some_and(|manifest| has_role(found, &manifest.fields))
+}
+
+fn keeps_in_cluster(
+    index: &TenantIndex,
+    wishes: &mut Wishes,
+    kind: Kind,
+    name: &str,
+    found: &Content,
+) -> bool {
+    if name == OWNERS {
+        let owns =
+            |tenant: &Arc<Tenant>| tenant.members.iter().any(|member| member.role == TenantRole::Owner);
+        return index.tenants().any(owns);
+    }
+    let tenant = name.split_once(':').and_then(|(_, tenant)| index.tenant(tenant));
+    let wanted = tenant.map(|tenant| wishes.of(tenant));
+    let manifest = wanted.as_ref().and_then(|wanted| wanted.cluster.get(&(kind, name.to_owned())));
+    manifest.is_some_and(|manifest| has_role(found, &manifest.fields))
 }

@@ -6,13 +6,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
-use model::TenantIndex;
+use model::{TenantFault, TenantIndex};
 use serde_json::json;
 
 use super::apply::MANAGER;
 use crate::api::tenant::{Tenant, TenantStatus};
 use crate::api::{GROUP, VERSION};
 use crate::cluster::api_message;
+
+/// The most namespaces that a status names.
+const LISTED: usize = 1_000;
 
 /// Writes the statuses that differ; whether all could be written.
 pub(super) async fn report(
@@ -57,14 +60,24 @@ fn status(
     let name = tenant.name_any();
     let namespaces: Vec<&str> = index.namespaces_of(&name).collect();
     let fault = namespaces.iter().find_map(|namespace| Some((namespace, failed.get(*namespace)?)));
-    let missing = index.tenant(&name).and_then(|tenant| tenant.isolation.missing_profile.as_deref());
-    let (holds, reason, message) = match (fault, missing) {
+    let wrong = index.tenant(&name).and_then(|tenant| tenant.isolation.fault.as_ref());
+    let (holds, reason, message) = match (fault, wrong) {
         (Some((namespace, error)), _) => {
             ("False", "WriteFailed", format!("namespace `{namespace}`: {error}"))
         }
-        (None, Some(profile)) => {
+        (None, Some(TenantFault::ProfileMissing(profile))) => {
             let message = format!("there is no IsolationProfile `{profile}`; the strictest walls are used");
             ("False", "ProfileMissing", message)
+        }
+        (None, Some(TenantFault::ParentMissing(parent))) => {
+            let message =
+                format!("there is no tenant `{parent}`, which is named as parent; nothing grows until then");
+            ("False", "ParentMissing", message)
+        }
+        (None, Some(TenantFault::ParentCircle(parent))) => {
+            let message =
+                format!("the tenant is above itself, through `{parent}`; nothing grows until that ends");
+            ("False", "ParentCircle", message)
         }
         (None, None) => ("True", "InSync", "every namespace has its walls".to_owned()),
     };
@@ -75,6 +88,7 @@ fn status(
     let generation = tenant.metadata.generation;
     TenantStatus {
         observed_generation: generation,
+        namespaces: namespaces.iter().take(LISTED).map(|name| (*name).to_owned()).collect(),
         namespace_count: u32::try_from(namespaces.len()).unwrap_or(u32::MAX),
         conditions: vec![Condition {
             type_: "Ready".to_owned(),

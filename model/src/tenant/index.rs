@@ -1,137 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::{NamespaceState, Subject, Tenant, TenantRole};
 use crate::UserInfo;
-
-/// The label of a namespace that names its tenant. Only administrators and Bailey set it.
-pub const TENANT_LABEL: &str = "bailey.dev/tenant";
-
-/// The label that Bailey gives a tenant's namespace when all of its walls stand.
-pub const WALLS_LABEL: &str = "bailey.dev/walls";
-/// Its value.
-pub const WALLS_STANDING: &str = "standing";
-/// The label of objects in tenants' namespaces that Bailey keeps in sync; nobody else changes them.
-pub const MANAGED_LABEL: &str = "bailey.dev/managed-by";
-/// The label of every namespace that holds its name; Kubernetes sets it.
-pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
-/// What the labels of Pod Security begin with.
-pub const POD_SECURITY_LABELS: &str = "pod-security.kubernetes.io/";
-
-/// What a member of a tenant may do, the least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TenantRole {
-    /// Reads what is in the tenant's namespaces, but no Secrets.
-    Viewer,
-    /// Changes it too.
-    Editor,
-    /// Creates and deletes namespaces, and gives rights inside of them.
-    Owner,
-}
-
-impl TenantRole {
-    /// The role as it is written.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Editor => "editor",
-            Self::Owner => "owner",
-        }
-    }
-}
-
-/// Who can be a member.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Subject {
-    /// A user by name.
-    User(String),
-    /// Everybody in a group.
-    Group(String),
-    /// A service account.
-    ServiceAccount {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-    },
-}
-
-/// A member of a tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Who.
-    pub subject: Subject,
-    /// As what.
-    pub role: TenantRole,
-}
-
-/// Rules for a tenant's own namespaces.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct NamespaceRules {
-    /// What their names begin with; empty where any name will do.
-    pub prefix: String,
-    /// The most namespaces; `None` without a limit.
-    pub limit: Option<u32>,
-}
-
-/// How far the Pods of a tenant are held apart from the node and from other Pods.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Isolation {
-    /// The labels of Pod Security that every namespace has, by whole name.
-    pub pod_security: BTreeMap<String, String>,
-    /// What Pods may reach and who may reach them; `None` where nothing is enforced.
-    pub network: Option<Network>,
-    /// The profile that the tenant names and that does not exist; these are the strictest walls then.
-    pub missing_profile: Option<String>,
-}
-
-/// What the Pods of an isolated tenant may reach beside each other and DNS.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Network {
-    /// Address ranges that they may reach, such as `203.0.113.0/24`.
-    pub egress: Vec<String>,
-    /// Namespaces from which they may be reached, such as that of an ingress controller.
-    pub ingress_from: Vec<String>,
-}
-
-/// A namespace as the snapshot knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct NamespaceState {
-    /// The tenant that its label names, whether or not there is one of the name.
-    pub tenant: Option<String>,
-    /// Those of its labels that are walls: of Pod Security, and [`WALLS_LABEL`].
-    pub labels: BTreeMap<String, String>,
-}
-
-impl NamespaceState {
-    /// The state of a namespace with these labels.
-    pub fn of(labels: BTreeMap<String, String>) -> Self {
-        let tenant = labels.get(TENANT_LABEL).cloned();
-        let walls = labels
-            .into_iter()
-            .filter(|(name, _)| name.starts_with(POD_SECURITY_LABELS) || name == WALLS_LABEL);
-        Self { tenant, labels: walls.collect() }
-    }
-
-    /// Whether its walls stood once; what is taken away from them later is put right.
-    pub fn stands(&self) -> bool {
-        self.labels.get(WALLS_LABEL).is_some_and(|value| value == WALLS_STANDING)
-    }
-}
-
-/// A tenant: who belongs to it, and what its namespaces may be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tenant {
-    /// The object's name.
-    pub name: String,
-    /// Its members.
-    pub members: Vec<Member>,
-    /// Rules for its namespaces.
-    pub namespaces: NamespaceRules,
-    /// Whether it may not grow: running work stays, nothing new is created.
-    pub suspended: bool,
-    /// The walls of each namespace.
-    pub isolation: Isolation,
-}
 
 /// All tenants and whose each namespace is, as they were at one moment.
 ///
@@ -140,7 +11,8 @@ pub struct Tenant {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TenantIndex {
     tenants: BTreeMap<String, Arc<Tenant>>,
-    namespaces: BTreeMap<String, NamespaceState>,
+    namespaces: BTreeMap<String, Arc<NamespaceState>>,
+    children: BTreeMap<String, BTreeSet<String>>,
     owned: BTreeMap<String, BTreeSet<String>>,
     roles: HashMap<Subject, BTreeMap<String, TenantRole>>,
 }
@@ -150,7 +22,7 @@ impl TenantIndex {
     pub fn new<T, N>(tenants: T, namespaces: N) -> Self
     where
         T: IntoIterator<Item = Arc<Tenant>>,
-        N: IntoIterator<Item = (String, NamespaceState)>,
+        N: IntoIterator<Item = (String, Arc<NamespaceState>)>,
     {
         let mut index = Self::default();
         for tenant in tenants {
@@ -158,6 +30,9 @@ impl TenantIndex {
                 let roles = index.roles.entry(member.subject.clone()).or_default();
                 let role = roles.entry(tenant.name.clone()).or_insert(member.role);
                 *role = (*role).max(member.role);
+            }
+            for parent in &tenant.parents {
+                index.children.entry(parent.clone()).or_default().insert(tenant.name.clone());
             }
             index.tenants.insert(tenant.name.clone(), tenant);
         }
@@ -187,7 +62,7 @@ impl TenantIndex {
 
     /// A namespace; `None` where the snapshot does not know it yet.
     pub fn namespace(&self, name: &str) -> Option<&NamespaceState> {
-        self.namespaces.get(name)
+        self.namespaces.get(name).map(Arc::as_ref)
     }
 
     /// Whether there is any tenant; without one there are no walls.
@@ -198,6 +73,23 @@ impl TenantIndex {
     /// The namespaces of a tenant.
     pub fn namespaces_of(&self, tenant: &str) -> impl Iterator<Item = &str> {
         self.owned.get(tenant).into_iter().flatten().map(String::as_str)
+    }
+
+    /// The namespaces of a tenant and of all tenants below it.
+    pub fn namespaces_under(&self, tenant: &str) -> impl Iterator<Item = &str> {
+        let below = self.children.get(tenant).into_iter().flatten();
+        self.namespaces_of(tenant).chain(below.flat_map(|child| self.namespaces_of(child)))
+    }
+
+    /// Whether one tenant is another, or above it.
+    pub fn holds(&self, upper: &str, tenant: &str) -> bool {
+        upper == tenant || self.children.get(upper).is_some_and(|below| below.contains(tenant))
+    }
+
+    /// The tenant in whose namespace a user's service account lives, if that is what the user is.
+    pub fn home_of(&self, user: &UserInfo) -> Option<&str> {
+        let (namespace, _) = user.username.strip_prefix(SERVICE_ACCOUNT)?.split_once(':')?;
+        self.name_for(namespace)
     }
 
     /// In which tenants a user has a role, and which: the highest that the user or one of their groups has.
@@ -218,24 +110,40 @@ impl TenantIndex {
     }
 }
 
+/// What user names of service accounts begin with.
+const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
+
 /// The service account that has this user name.
 fn service_account(username: &str) -> Option<Subject> {
-    let (namespace, name) = username.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    let (namespace, name) = username.strip_prefix(SERVICE_ACCOUNT)?.split_once(':')?;
     Some(Subject::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Contents, Isolation, Member, NamespaceRules, TENANT_LABEL};
 
     fn tenant(name: &str, members: &[(Subject, TenantRole)]) -> Arc<Tenant> {
-        let members = members.iter().map(|(subject, role)| Member { subject: subject.clone(), role: *role });
+        let members = members.iter().map(|(subject, role)| Member {
+            subject: subject.clone(),
+            role: *role,
+            cluster_role: None,
+        });
         Arc::new(Tenant {
             name: name.to_owned(),
+            parents: Vec::new(),
             members: members.collect(),
             namespaces: NamespaceRules::default(),
             suspended: false,
-            isolation: Isolation { pod_security: BTreeMap::new(), network: None, missing_profile: None },
+            profile: "default".to_owned(),
+            isolation: Isolation {
+                pod_security: BTreeMap::new(),
+                network: None,
+                contents: Contents::default(),
+                rules: Vec::new(),
+                fault: None,
+            },
         })
     }
 
@@ -279,7 +187,7 @@ mod tests {
     fn a_namespace_belongs_to_the_tenant_its_label_names() {
         let namespaces = [("a", Some("alpha")), ("b", Some("gone")), ("c", None)].map(|(name, tenant)| {
             let labels = tenant.map(|tenant| (TENANT_LABEL.to_owned(), tenant.to_owned()));
-            (name.to_owned(), NamespaceState::of(labels.into_iter().collect()))
+            (name.to_owned(), Arc::new(NamespaceState::of(labels.into_iter().collect())))
         });
         let index = TenantIndex::new([tenant("alpha", &[])], namespaces);
         assert_eq!(index.name_for("a"), Some("alpha"));

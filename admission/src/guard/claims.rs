@@ -1,0 +1,49 @@
+//! Claims for volumes that exist already.
+
+use model::Holder;
+use serde_json::Value;
+
+use super::Question;
+
+/// A claim takes no volume of others: neither by its name, nor by copying a claim of another namespace.
+pub(super) fn takes_a_foreign_volume(question: &Question<'_>) -> Option<String> {
+    let tenant = question.tenant()?;
+    let object = question.object()?;
+    let volume = object.pointer("/spec/volumeName").and_then(Value::as_str).filter(|name| !name.is_empty());
+    if let Some(volume) = volume.filter(|volume| !is_own(question, volume)) {
+        return Some(format!(
+            "the PersistentVolume `{volume}` is not the tenant's: leave spec.volumeName out, or have an \
+             administrator label the volume `{}: {}`",
+            model::TENANT_LABEL,
+            tenant.name
+        ));
+    }
+    let source = object.pointer("/spec/dataSourceRef/namespace").and_then(Value::as_str);
+    let foreign =
+        source.filter(|namespace| question.tenants.name_for(namespace) != Some(tenant.name.as_str()))?;
+    Some(format!("spec.dataSourceRef is in the namespace `{foreign}`, which is not the tenant's"))
+}
+
+fn is_own(question: &Question<'_>, volume: &str) -> bool {
+    let tenant = question.tenant().map(|tenant| tenant.name.as_str());
+    match question.holdings.volume(volume) {
+        Some(Holder::Tenant(owner)) => tenant == Some(owner.as_str()),
+        Some(Holder::Namespace(namespace)) => {
+            tenant.is_some() && question.tenants.name_for(namespace) == tenant
+        }
+        Some(Holder::Nobody) | None => false,
+    }
+}
+
+/// A claim without a class takes any volume without one that fits, whoever made it.
+pub(super) fn takes_any_volume(question: &Question<'_>) -> Option<String> {
+    question.tenant()?;
+    let object = question.object()?;
+    let spec = |name: &str| object.pointer(&format!("/spec/{name}")).and_then(Value::as_str);
+    let any = spec("storageClassName") == Some("") && spec("volumeName").is_none_or(str::is_empty);
+    any.then(|| {
+        "spec.storageClassName is empty, which takes any volume without a class that fits: name a StorageClass, or \
+         a volume of the tenant in spec.volumeName"
+            .to_owned()
+    })
+}
