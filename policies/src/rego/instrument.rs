@@ -6,20 +6,26 @@
 //! - Definitions of one rule that come to different values are an error in Rego. The machine makes the rule
 //!   undefined instead, which would let a request pass; the guard makes it an error again.
 //! - `*` is the guarded multiplication.
+//! - What is undefined is bound to no variable and becomes no member of a collection and no value of a rule:
+//!   the body fails, as Rego has it. The machine goes on with it, and `count` would count it.
+//! - The body of a comprehension gets a loop of its own, see `comprehensions`.
 //!
 //! The guards are calls of built-ins that the policy cannot name. As they make the program longer, all
 //! positions in it are moved.
 
 use std::collections::BTreeSet;
 
-use regorus::rvm::instructions::{BuiltinCallParams, Instruction};
+use regorus::rvm::instructions::{BuiltinCallParams, GuardMode, Instruction};
 use regorus::rvm::program::{BuiltinInfo, Program, RuleInfo, RuleType};
 use regorus::{Rc, Value};
 
 use super::builtins::{BOUND, FIELD, MULTIPLY, RESULT, guarded};
+use super::comprehensions::Bodies;
 
 /// The most arguments a call can have.
 const MAX_ARGUMENTS: usize = 8;
+/// Registers of our own in the rules that need them: one to compare results, two for loops.
+const OWN_REGISTERS: u8 = 3;
 
 /// Puts the guards in; says why not, where the program has no room for them.
 pub(super) fn instrument(program: &mut Program) -> Result<(), String> {
@@ -32,28 +38,47 @@ pub(super) fn instrument(program: &mut Program) -> Result<(), String> {
     let mut moved = Vec::with_capacity(old.len().saturating_add(1));
     let mut rule = None;
     let mut scratched = BTreeSet::new();
+    let mut bodies = Bodies::default();
     for (position, instruction) in old.into_iter().enumerate() {
         moved.push(program.instructions.len());
-        if let Instruction::RuleInit { rule_index, .. } = instruction {
-            rule = Some(usize::from(rule_index));
+        match instruction {
+            Instruction::RuleInit { rule_index, .. } => rule = Some(usize::from(rule_index)),
+            Instruction::ComprehensionEnd {} => bodies.end(program)?,
+            _ => {}
         }
         guards.before(program, &instruction, rule, &mut scratched)?;
         let instruction = guards.instead(program, instruction);
         program.instructions.push(instruction);
         guards.after(program, &instruction);
+        if let Instruction::ComprehensionBegin { .. } = instruction {
+            let [_, registers @ ..] = own_registers(program, rule)?;
+            bodies.begin(program, registers.into())?;
+            scratched.extend(rule);
+        }
         let span = old_spans.get(position).cloned().flatten();
         program.instruction_spans.resize(program.instructions.len(), span);
     }
     moved.push(program.instructions.len());
     relocate(program, &moved)?;
-    // One more register for the rules whose results are compared.
+    bodies.place(program)?;
     for rule in scratched {
         let Some(info) = program.rule_infos.get_mut(rule) else { continue };
-        info.num_registers = info.num_registers.saturating_add(1);
+        info.num_registers = info.num_registers.saturating_add(OWN_REGISTERS);
         program.max_rule_window_size = program.max_rule_window_size.max(info.num_registers);
     }
     program.rule_infos.iter_mut().for_each(slim);
     program.validate_limits()
+}
+
+/// The registers behind those that the compiler gave a rule.
+fn own_registers(program: &Program, rule: Option<usize>) -> Result<[u8; 3], String> {
+    let info =
+        rule.and_then(|rule| program.rule_infos.get(rule)).ok_or("a comprehension outside of rules")?;
+    let first = info.num_registers;
+    match first.checked_add(OWN_REGISTERS) {
+        Some(_) => Ok([first, first.saturating_add(1), first.saturating_add(2)]),
+        None => Err(format!("`{}` has too many variables", info.name)),
+    }
 }
 
 /// Takes out of a rule's description what only names it: the machine copies all of it at every call.
@@ -116,14 +141,20 @@ impl Guards {
                 self.bound(program, value)
             }
             Instruction::ComprehensionYield { value_reg, key_reg } => {
+                key_reg.into_iter().chain([value_reg]).for_each(|register| defined(program, register));
                 key_reg.into_iter().for_each(|key| self.bound(program, key));
                 self.bound(program, value_reg);
             }
             Instruction::ObjectSet { obj, key, value } => {
+                // The rule's own collection is in register 0.
+                let own = obj == 0 && info.is_some_and(|info| info.rule_type == RuleType::PartialObject);
+                if own {
+                    defined(program, key);
+                    defined(program, value);
+                }
                 self.bound(program, key);
                 self.bound(program, value);
-                // The rule's own collection is in register 0.
-                if obj == 0 && info.is_some_and(|info| info.rule_type == RuleType::PartialObject) {
+                if own {
                     self.call(program, value, self.field, &[obj, key, value]);
                 }
             }
@@ -146,6 +177,10 @@ impl Guards {
     }
 
     fn after(&self, program: &mut Program, instruction: &Instruction) {
+        // A variable is bound, or the value of a rule is.
+        if let Instruction::Move { dest, .. } = *instruction {
+            defined(program, dest);
+        }
         let data = &program.instruction_data;
         let dest = match *instruction {
             Instruction::ArrayCreate { params_index } => {
@@ -173,7 +208,7 @@ impl Guards {
         let parameters = info.function_info.as_ref().map_or(0, |function| function.param_names.len());
         let scratch = info.num_registers;
         let arguments: Vec<u8> = [scratch, 0].into_iter().chain((1..).take(parameters)).collect();
-        if arguments.len() > MAX_ARGUMENTS || scratch == u8::MAX {
+        if arguments.len() > MAX_ARGUMENTS || scratch.checked_add(OWN_REGISTERS).is_none() {
             return Err(format!("`{}` has too many arguments or variables", info.name));
         }
         let literal = program.add_literal(Value::from(info.name.as_str()));
@@ -189,6 +224,11 @@ impl Guards {
         let params_index = add_call(program, dest, builtin, arguments);
         program.instructions.push(Instruction::BuiltinCall { params_index });
     }
+}
+
+/// Ends the body where a register holds nothing.
+fn defined(program: &mut Program, register: u8) {
+    program.instructions.push(Instruction::Guard { register, mode: GuardMode::NotUndefined });
 }
 
 fn add_call(program: &mut Program, dest: u8, builtin_index: u16, arguments: &[u8]) -> u16 {

@@ -5,6 +5,7 @@ mod hostile;
 mod isolation;
 mod loading;
 mod lookups;
+mod semantics;
 mod verdicts;
 
 use std::thread;
