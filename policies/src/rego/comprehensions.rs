@@ -22,12 +22,18 @@ struct Body {
     params_index: u16,
     start: usize,
     next: usize,
+    /// The register of what the comprehension makes.
+    result: u8,
 }
 
 impl Bodies {
     /// Begins the loop, behind the beginning of the comprehension; two registers are its own.
-    pub(super) fn begin(&mut self, program: &mut Program, registers: (u8, u8)) -> Result<(), String> {
-        let (collection, current) = registers;
+    pub(super) fn begin(
+        &mut self,
+        program: &mut Program,
+        result: u8,
+        [collection, current]: [u8; 2],
+    ) -> Result<(), String> {
         let once = program.add_literal(Value::from(vec![Value::Null]));
         let literal_idx = u16::try_from(once).map_err(|_| "the program has too many literals".to_owned())?;
         program.instructions.push(Instruction::Load { dest: collection, literal_idx });
@@ -41,8 +47,13 @@ impl Bodies {
             loop_end: 0,
         });
         program.instructions.push(Instruction::LoopStart { params_index });
-        self.open.push(Body { params_index, start: program.instructions.len(), next: 0 });
+        self.open.push(Body { params_index, start: program.instructions.len(), next: 0, result });
         Ok(())
+    }
+
+    /// The register of what the innermost open comprehension makes.
+    pub(super) fn result(&self) -> Option<u8> {
+        self.open.last().map(|body| body.result)
     }
 
     /// Ends the loop, before the end of the comprehension.
@@ -56,7 +67,7 @@ impl Bodies {
 
     /// Writes the positions of the loops, which nothing may move any more.
     pub(super) fn place(self, program: &mut Program) -> Result<(), String> {
-        for Body { params_index, start, next } in self.closed {
+        for Body { params_index, start, next, .. } in self.closed {
             let short = |position| u16::try_from(position).map_err(|_| "the program is too long".to_owned());
             let (body_start, loop_end) = (short(start)?, short(next.saturating_add(1))?);
             if let Some(params) = program.instruction_data.loop_params.get_mut(usize::from(params_index)) {

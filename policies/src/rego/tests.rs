@@ -1,6 +1,7 @@
 //! Policies as an author writes them, against requests as the API server sends them.
 
 mod decoding;
+mod differential;
 mod hostile;
 mod isolation;
 mod loading;

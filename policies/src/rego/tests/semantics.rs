@@ -9,7 +9,7 @@ use crate::rego::builtins::Scope;
 use crate::rego::runner::{Machine, Plain, Runner, Time};
 
 /// What `deny` comes to on the virtual machine and in the interpreter.
-fn both(rules: &str) -> [String; 2] {
+pub(super) fn both(rules: &str) -> [String; 2] {
     let paths = ["data.test.deny".to_owned()];
     let engine = || {
         let mut engine = Engine::new();
@@ -23,10 +23,11 @@ fn both(rules: &str) -> [String; 2] {
         on_evaluation_thread(|| {
             let budget = Duration::from_secs(2);
             let time = Time { budget, left: budget };
-            let _scope = Scope::open(&patient(), budget, Instant::now());
+            let scope = Scope::open(&patient(), budget, Instant::now());
             runner.begin(Value::new_object(), None).unwrap();
-            let value = runner.evaluate(0, time).unwrap_or_else(|error| panic!("{error}\n{rules}"));
-            value.to_string()
+            let outcome = runner.evaluate(0, time);
+            let outcome = scope.refusal().map_or(outcome, Err);
+            outcome.map_or_else(|error| error.code.to_string(), |value| value.to_string())
         })
     })
 }
@@ -106,6 +107,20 @@ fn what_is_undefined_is_no_member() {
         (&format!("deny contains count({{x.m: x.n | some x in {list}}})"), "[1]"),
         (&format!("deny contains count([[x.m] | some x in {list}])"), "[1]"),
         ("deny contains count(o)\no[k] := v if { some k in [\"a\", \"b\"]; v := {\"a\": 1}[k] }", "[1]"),
+    ]);
+}
+
+#[test]
+fn different_values_are_an_error() {
+    each_comes_to(&[
+        ("deny contains p\np := x if some x in [1, 2]", "policy_error"),
+        ("deny contains p\np := x if some x in [2, 2]", "[2]"),
+        ("deny contains f(1)\nf(y) := x + y if some x in [1, 2]", "policy_error"),
+        ("deny contains [f(1), f(2), f(1)]\nf(y) := x + y if some x in [1, 1]", "[[2,3,2]]"),
+        ("deny contains {\"k\": x | some x in [1, 2]}", "policy_error"),
+        ("deny contains {\"k\": 1 | some x in [1, 2]}", "[{\"k\":1}]"),
+        ("deny contains {\"k\": count({\"k\": y | some y in [1, x]}) | some x in [1, 1]}", "[{\"k\":1}]"),
+        ("deny contains \"a\" if not {\"k\": x | some x in [1, 2]} == {}", "policy_error"),
     ]);
 }
 
