@@ -145,3 +145,14 @@ fn the_policy_runs_on_the_virtual_machine_and_the_samples_fit_it() {
         assert_eq!(outcome.is_ok(), fits, "{}: {outcome:?}", binding.parameters);
     }
 }
+
+#[test]
+fn every_check_has_a_message_and_is_in_the_book() {
+    let policy = sources().policies[0].value.clone().unwrap();
+    let page = std::fs::read_to_string(workspace::root().join("docs/authoring/pod-security.md")).unwrap();
+    let table = page.split_once("## Checks").unwrap().1.split_once("## What is judged").unwrap().0;
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let documented: Vec<_> = rows.map(|(code, _)| code).collect();
+    let codes: Vec<_> = policy.messages.keys().collect();
+    assert_eq!(documented, codes);
+}
