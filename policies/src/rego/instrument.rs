@@ -3,23 +3,29 @@
 //! - A value that goes into a collection is weighed first. So the size of every value, shared parts counted
 //!   each time, is paid from the evaluation's budget when it is built, and comparing two values, which nothing
 //!   interrupts, ends in short time.
-//! - Definitions of one rule that come to different values are an error in Rego. The machine makes the rule
-//!   undefined instead, which would let a request pass; the guard makes it an error again.
+//! - A rule, function or key of an object that comes to different values is an error in Rego. The machine makes
+//!   it undefined or takes the last, which would let a request pass; the guard makes it an error again.
 //! - `*` is the guarded multiplication.
+//! - What is undefined is bound to no variable and becomes no member of a collection and no value of a rule:
+//!   the body fails, as Rego has it. The machine goes on with it, and `count` would count it.
+//! - The body of a comprehension gets a loop of its own, see `comprehensions`.
 //!
 //! The guards are calls of built-ins that the policy cannot name. As they make the program longer, all
 //! positions in it are moved.
 
 use std::collections::BTreeSet;
 
-use regorus::rvm::instructions::{BuiltinCallParams, Instruction};
+use regorus::rvm::instructions::{BuiltinCallParams, GuardMode, Instruction};
 use regorus::rvm::program::{BuiltinInfo, Program, RuleInfo, RuleType};
 use regorus::{Rc, Value};
 
 use super::builtins::{BOUND, FIELD, MULTIPLY, RESULT, guarded};
+use super::comprehensions::Bodies;
 
 /// The most arguments a call can have.
 const MAX_ARGUMENTS: usize = 8;
+/// Registers of our own in the rules that need them: one to compare results, two for loops.
+const OWN_REGISTERS: u8 = 3;
 
 /// Puts the guards in; says why not, where the program has no room for them.
 pub(super) fn instrument(program: &mut Program) -> Result<(), String> {
@@ -30,30 +36,85 @@ pub(super) fn instrument(program: &mut Program) -> Result<(), String> {
     let old = std::mem::take(&mut program.instructions);
     let old_spans = std::mem::take(&mut program.instruction_spans);
     let mut moved = Vec::with_capacity(old.len().saturating_add(1));
-    let mut rule = None;
-    let mut scratched = BTreeSet::new();
+    let mut around = Around::default();
     for (position, instruction) in old.into_iter().enumerate() {
         moved.push(program.instructions.len());
-        if let Instruction::RuleInit { rule_index, .. } = instruction {
-            rule = Some(usize::from(rule_index));
-        }
-        guards.before(program, &instruction, rule, &mut scratched)?;
+        around.before(program, &instruction)?;
+        guards.before(program, &instruction, &around);
         let instruction = guards.instead(program, instruction);
         program.instructions.push(instruction);
-        guards.after(program, &instruction);
+        guards.after(program, &instruction, &mut around)?;
+        around.after(program, &instruction)?;
         let span = old_spans.get(position).cloned().flatten();
         program.instruction_spans.resize(program.instructions.len(), span);
     }
     moved.push(program.instructions.len());
     relocate(program, &moved)?;
-    // One more register for the rules whose results are compared.
-    for rule in scratched {
+    around.bodies.place(program)?;
+    for rule in around.extended {
         let Some(info) = program.rule_infos.get_mut(rule) else { continue };
-        info.num_registers = info.num_registers.saturating_add(1);
+        info.num_registers = info.num_registers.saturating_add(OWN_REGISTERS);
         program.max_rule_window_size = program.max_rule_window_size.max(info.num_registers);
     }
     program.rule_infos.iter_mut().for_each(slim);
     program.validate_limits()
+}
+
+/// What an instruction stands in.
+#[derive(Default)]
+struct Around {
+    rule: Option<usize>,
+    /// How many loops of the rule are open.
+    loops: usize,
+    bodies: Bodies,
+    /// The rules with registers of our own.
+    extended: BTreeSet<usize>,
+}
+
+impl Around {
+    fn before(&mut self, program: &mut Program, instruction: &Instruction) -> Result<(), String> {
+        match instruction {
+            Instruction::RuleInit { rule_index, .. } => self.rule = Some(usize::from(*rule_index)),
+            Instruction::LoopStart { .. } => self.loops = self.loops.saturating_add(1),
+            Instruction::LoopNext { .. } => self.loops = self.loops.saturating_sub(1),
+            Instruction::ComprehensionEnd {} => self.bodies.end(program)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn after(&mut self, program: &mut Program, instruction: &Instruction) -> Result<(), String> {
+        if let Instruction::ComprehensionBegin { params_index } = *instruction {
+            let params = program.instruction_data.comprehension_begin_params.get(usize::from(params_index));
+            let result = params.map(|params| params.result_reg).ok_or("a comprehension without a result")?;
+            let [_, registers @ ..] = self.registers(program)?;
+            self.bodies.begin(program, result, registers)?;
+        }
+        Ok(())
+    }
+
+    /// The rule, once its first body has begun.
+    fn info<'a>(&self, program: &'a Program) -> Option<&'a RuleInfo> {
+        self.rule.and_then(|rule| program.rule_infos.get(rule))
+    }
+
+    /// The registers behind those that the compiler gave the rule.
+    fn registers(&mut self, program: &Program) -> Result<[u8; 3], String> {
+        let info = self.info(program).ok_or("registers are needed outside of rules")?;
+        let first = info.num_registers;
+        if first.checked_add(OWN_REGISTERS).is_none() {
+            return Err(format!("`{}` has too many variables", info.name));
+        }
+        self.extended.extend(self.rule);
+        Ok([first, first.saturating_add(1), first.saturating_add(2)])
+    }
+
+    /// Whether the rule may come to a value that is not its first.
+    fn may_disagree(&self, info: &RuleInfo) -> bool {
+        info.rule_type == RuleType::Complete
+            && (info.definitions.len() > 1 || self.loops > 0)
+            && !info.early_exit_on_first_success
+    }
 }
 
 /// Takes out of a rule's description what only names it: the machine copies all of it at every call.
@@ -103,41 +164,41 @@ impl Guards {
         Ok(guards)
     }
 
-    fn before(
-        &self,
-        program: &mut Program,
-        instruction: &Instruction,
-        rule: Option<usize>,
-        scratched: &mut BTreeSet<usize>,
-    ) -> Result<(), String> {
-        let info = rule.and_then(|rule| program.rule_infos.get(rule)).cloned();
+    fn before(&self, program: &mut Program, instruction: &Instruction, around: &Around) {
         match *instruction {
             Instruction::SetAdd { value, .. } | Instruction::ArrayPush { value, .. } => {
-                self.bound(program, value)
+                self.bound(program, value);
             }
-            Instruction::ComprehensionYield { value_reg, key_reg } => {
-                key_reg.into_iter().for_each(|key| self.bound(program, key));
+            Instruction::ComprehensionYield { value_reg, key_reg: None } => {
+                defined(program, value_reg);
                 self.bound(program, value_reg);
             }
-            Instruction::ObjectSet { obj, key, value } => {
-                self.bound(program, key);
-                self.bound(program, value);
-                // The rule's own collection is in register 0.
-                if obj == 0 && info.is_some_and(|info| info.rule_type == RuleType::PartialObject) {
-                    self.call(program, value, self.field, &[obj, key, value]);
-                }
+            Instruction::ComprehensionYield { value_reg, key_reg: Some(key) } => {
+                self.member(program, around.bodies.result(), key, value_reg);
             }
-            Instruction::RuleReturn {} => {
-                if let (Some(rule), Some(info)) = (rule, info)
-                    && may_disagree(&info)
-                {
-                    self.result(program, &info)?;
-                    scratched.insert(rule);
+            Instruction::ObjectSet { obj, key, value } => {
+                // The rule's own collection is in register 0.
+                let partial = |info: &RuleInfo| obj == 0 && info.rule_type == RuleType::PartialObject;
+                if around.info(program).is_some_and(partial) {
+                    self.member(program, Some(obj), key, value);
+                } else {
+                    self.bound(program, key);
+                    self.bound(program, value);
                 }
             }
             _ => {}
         }
-        Ok(())
+    }
+
+    /// Key and value are defined, bounded, and do not contradict what the object has.
+    fn member(&self, program: &mut Program, object: Option<u8>, key: u8, value: u8) {
+        defined(program, key);
+        defined(program, value);
+        self.bound(program, key);
+        self.bound(program, value);
+        if let Some(object) = object {
+            self.call(program, value, self.field, &[object, key, value]);
+        }
     }
 
     fn instead(&self, program: &mut Program, instruction: Instruction) -> Instruction {
@@ -145,7 +206,19 @@ impl Guards {
         Instruction::BuiltinCall { params_index: add_call(program, dest, self.multiply, &[left, right]) }
     }
 
-    fn after(&self, program: &mut Program, instruction: &Instruction) {
+    fn after(
+        &self,
+        program: &mut Program,
+        instruction: &Instruction,
+        around: &mut Around,
+    ) -> Result<(), String> {
+        // A variable is bound, or in register 0 the value of a rule.
+        if let Instruction::Move { dest, .. } = *instruction {
+            defined(program, dest);
+            if let Some(info) = around.info(program).filter(|info| dest == 0 && around.may_disagree(info)) {
+                self.result(program, &info.clone(), around)?;
+            }
+        }
         let data = &program.instruction_data;
         let dest = match *instruction {
             Instruction::ArrayCreate { params_index } => {
@@ -162,19 +235,20 @@ impl Guards {
         if let Some(dest) = dest {
             self.bound(program, dest);
         }
+        Ok(())
     }
 
     fn bound(&self, program: &mut Program, register: u8) {
         self.call(program, register, self.bound, &[register]);
     }
 
-    /// Compares what this definition came to with what another gave for the same arguments.
-    fn result(&self, program: &mut Program, info: &RuleInfo) -> Result<(), String> {
+    /// Compares what the rule came to with what it came to before, for the same arguments.
+    fn result(&self, program: &mut Program, info: &RuleInfo, around: &mut Around) -> Result<(), String> {
         let parameters = info.function_info.as_ref().map_or(0, |function| function.param_names.len());
-        let scratch = info.num_registers;
+        let [scratch, ..] = around.registers(program)?;
         let arguments: Vec<u8> = [scratch, 0].into_iter().chain((1..).take(parameters)).collect();
-        if arguments.len() > MAX_ARGUMENTS || scratch == u8::MAX {
-            return Err(format!("`{}` has too many arguments or variables", info.name));
+        if arguments.len() > MAX_ARGUMENTS {
+            return Err(format!("`{}` has too many arguments", info.name));
         }
         let literal = program.add_literal(Value::from(info.name.as_str()));
         let literal_idx =
@@ -191,6 +265,11 @@ impl Guards {
     }
 }
 
+/// Ends the body where a register holds nothing.
+fn defined(program: &mut Program, register: u8) {
+    program.instructions.push(Instruction::Guard { register, mode: GuardMode::NotUndefined });
+}
+
 fn add_call(program: &mut Program, dest: u8, builtin_index: u16, arguments: &[u8]) -> u16 {
     let mut args = [0; MAX_ARGUMENTS];
     for (to, from) in args.iter_mut().zip(arguments) {
@@ -198,11 +277,6 @@ fn add_call(program: &mut Program, dest: u8, builtin_index: u16, arguments: &[u8
     }
     let num_args = u8::try_from(arguments.len()).unwrap_or(u8::MAX);
     program.add_builtin_call_params(BuiltinCallParams { dest, builtin_index, num_args, args })
-}
-
-/// Whether definitions of a rule can come to different values.
-fn may_disagree(info: &RuleInfo) -> bool {
-    info.rule_type == RuleType::Complete && info.definitions.len() > 1 && !info.early_exit_on_first_success
 }
 
 /// Moves every position in the program to where its instruction is now.

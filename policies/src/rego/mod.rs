@@ -19,6 +19,7 @@
 
 mod builtins;
 mod check;
+mod comprehensions;
 pub mod input;
 mod instance;
 mod instrument;

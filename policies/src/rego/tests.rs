@@ -1,10 +1,12 @@
 //! Policies as an author writes them, against requests as the API server sends them.
 
 mod decoding;
+mod differential;
 mod hostile;
 mod isolation;
 mod loading;
 mod lookups;
+mod semantics;
 mod verdicts;
 
 use std::thread;

@@ -7,7 +7,7 @@ use regorus::unstable::{ArithOp, Expr, Module, Ref, Rule, RuleAssign, RuleBody, 
 
 use super::invalid;
 use super::paths::{Chain, dotted_tail, place};
-use super::walk::Walk;
+use super::walk::{Rewrites, Walk};
 
 /// The most rules, with all their definitions.
 const MAX_RULES: usize = 4_000;
@@ -20,8 +20,7 @@ pub(super) struct Facts {
     pub(super) packages: Vec<Vec<String>>,
     /// The rules; one entry for all definitions of a path.
     pub(super) rules: Vec<RuleFacts>,
-    /// The `print` statements: module and byte range.
-    prints: Vec<(usize, std::ops::Range<usize>)>,
+    rewrites: Rewrites,
     policy: Option<Position>,
 }
 
@@ -99,7 +98,7 @@ pub(super) fn gather(modules: &[Module], declares_lookups: bool) -> Result<Facts
         }
     }
     let policy = modules.first().map(|module| place(&module.package.span));
-    let mut facts = Facts { packages: Vec::new(), rules: Vec::new(), prints: Vec::new(), policy };
+    let mut facts = Facts { packages: Vec::new(), rules: Vec::new(), rewrites: Rewrites::new(), policy };
     for (index, (module, package)) in modules.iter().zip(&packages).enumerate() {
         let names = Names { package, imports: imports(module)?, rules: &rules, declares_lookups };
         for rule in &module.policy {
@@ -154,14 +153,15 @@ fn head_of(rule: &Ref<Rule>) -> Chain<'_> {
 }
 
 impl Facts {
-    /// The module's text with `true` in place of every `print`, all positions kept.
-    pub(super) fn without_prints(&self, index: usize, module: &RegoModule) -> String {
+    /// The module's text as it is compiled, all positions kept: with `true` in place of every `print`, and
+    /// `_ =` in place of `_ :=`.
+    pub(super) fn rewritten(&self, index: usize, module: &RegoModule) -> String {
         let mut text = module.text.clone();
-        for (_, range) in self.prints.iter().filter(|(module, _)| *module == index) {
-            let Some(call) = text.get(range.clone()) else { continue };
-            let mut filler = String::from("true");
+        for (_, range, new) in self.rewrites.iter().filter(|(module, ..)| *module == index) {
+            let Some(old) = text.get(range.clone()) else { continue };
+            let mut filler = String::from(*new);
             // Every byte but a line break becomes a space, so that lengths and lines stay as they are.
-            filler.extend(call.bytes().skip(4).map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
+            filler.extend(old.bytes().skip(new.len()).map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
             text.replace_range(range.clone(), &filler);
         }
         text
@@ -215,8 +215,8 @@ impl Facts {
                 bodies.iter().try_for_each(|body| walk_body(&mut walk, body))?;
             }
         }
-        let (definition, mut prints) = walk.finish()?;
-        self.prints.append(&mut prints);
+        let (definition, mut rewrites) = walk.finish()?;
+        self.rewrites.append(&mut rewrites);
         Ok(vec![definition])
     }
 }

@@ -51,7 +51,7 @@ impl Entry {
 /// A policy that may run.
 #[derive(Debug)]
 pub(super) struct Checked {
-    /// The modules, with every `print` made a `true`.
+    /// The modules, with every `print` made a `true` and every `_ :=` a `_ =`.
     pub(super) modules: Vec<RegoModule>,
     /// The path of the policy's package, such as `data.required_labels`.
     pub(super) package: String,
@@ -82,10 +82,7 @@ pub(super) fn check(
     let modules = modules
         .iter()
         .enumerate()
-        .map(|(index, module)| RegoModule {
-            name: module.name.clone(),
-            text: facts.without_prints(index, module),
-        })
+        .map(|(index, module)| RegoModule { name: module.name.clone(), text: facts.rewritten(index, module) })
         .collect();
     let package = paths::dotted(policy);
     Ok(Checked { modules, package, entries, multiplications: growth.multiplications })

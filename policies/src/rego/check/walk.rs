@@ -15,14 +15,14 @@ const MAX_EXPRESSION_DEPTH: usize = 128;
 /// The most statements of one body: regorus' interpreter recurses over those that loop.
 const MAX_STATEMENTS: usize = 256;
 
-/// The `print` statements: module and byte range.
-pub(super) type Prints = Vec<(usize, std::ops::Range<usize>)>;
+/// What is written in place of what: module, byte range, and text.
+pub(super) type Rewrites = Vec<(usize, std::ops::Range<usize>, &'static str)>;
 
 /// Gathers what one definition calls, reads and builds.
 pub(super) struct Walk<'a> {
     /// What was found.
     pub(super) definition: Definition,
-    prints: Prints,
+    rewrites: Rewrites,
     names: &'a Names<'a>,
     module: usize,
     /// Variables that are declared somewhere in the rule: they hide rules of the same name.
@@ -40,7 +40,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(module: usize, names: &'a Names<'a>) -> Self {
         Self {
             definition: Definition::default(),
-            prints: Vec::new(),
+            rewrites: Vec::new(),
             names,
             module,
             declared: BTreeSet::new(),
@@ -53,14 +53,14 @@ impl<'a> Walk<'a> {
     ///
     /// Regorus takes a variable that nothing sets for an undefined value, so that a misspelt name would be no
     /// more than a rule that never holds.
-    pub(super) fn finish(self) -> Result<(Definition, Prints), LoadFault> {
+    pub(super) fn finish(self) -> Result<(Definition, Rewrites), LoadFault> {
         let unset =
             |(name, _): &&(String, Position)| !self.declared.contains(name) && !self.bound.contains(name);
         match self.used.iter().find(unset) {
             Some((name, place)) => {
                 Err(invalid(place, format!("nothing in the rule gives the variable `{name}` a value")))
             }
-            None => Ok((self.definition, self.prints)),
+            None => Ok((self.definition, self.rewrites)),
         }
     }
 
@@ -146,6 +146,7 @@ impl<'a> Walk<'a> {
             Expr::AssignExpr { op, lhs, rhs, .. } => {
                 if *op == AssignOp::ColEq {
                     self.declare(lhs, 0);
+                    self.wildcard(lhs, rhs);
                 } else {
                     self.bind(lhs);
                     self.bind(rhs);
@@ -228,10 +229,22 @@ impl<'a> Walk<'a> {
         self.expressions(params, depth)?;
         let whole = span.text().starts_with("print") && span.text().ends_with(')');
         match range(span) {
-            Some(range) if whole => self.prints.push((self.module, range)),
+            Some(range) if whole => self.rewrites.push((self.module, range, "true")),
             _ => return Err(invalid(&place(span), "`print` must be a statement of its own")),
         }
         Ok(())
+    }
+
+    /// `_ := x` becomes `_ = x`: the machine leaves the former out, whether there is an `x` or not.
+    fn wildcard(&mut self, left: &Expr, right: &Expr) {
+        let (Expr::Var { span, .. }, right) = (left, right.span()) else { return };
+        let (Some(left), Some(right)) = (range(span), range(right)) else { return };
+        let between = left.end..right.start;
+        let operator = span.source.contents().get(between.clone()).and_then(|text| text.find(":="));
+        if let (Some(offset), "_") = (operator, span.text()) {
+            let start = between.start.saturating_add(offset);
+            self.rewrites.push((self.module, start..start.saturating_add(2), "="));
+        }
     }
 
     fn reference(&mut self, expression: &Expr, depth: usize) -> Result<(), LoadFault> {
