@@ -30,6 +30,9 @@ pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// What the labels of Pod Security begin with.
 pub const POD_SECURITY_LABELS: &str = "pod-security.kubernetes.io/";
 
+/// What keeps a deleted Tenant until its namespaces are gone.
+pub const TENANT_FINALIZER: &str = "bailey.dev/namespaces";
+
 /// What a member of a tenant may do, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TenantRole {
@@ -148,6 +151,8 @@ pub struct NamespaceState {
     pub tenant: Option<String>,
     /// Those of its labels that are walls: of Pod Security, and [`WALLS_LABEL`].
     pub labels: BTreeMap<String, String>,
+    /// Whether it is being deleted.
+    pub terminating: bool,
 }
 
 impl NamespaceState {
@@ -157,7 +162,7 @@ impl NamespaceState {
         let walls = labels
             .into_iter()
             .filter(|(name, _)| name.starts_with(POD_SECURITY_LABELS) || name == WALLS_LABEL);
-        Self { tenant, labels: walls.collect() }
+        Self { tenant, labels: walls.collect(), terminating: false }
     }
 
     /// Whether its walls stood once; what is taken away from them later is put right.

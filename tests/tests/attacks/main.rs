@@ -1,6 +1,7 @@
 //! What a tenant tries against the rules of its profile: each attack runs into its wall, and the same thing
 //! within the limits passes. With the tenant's own credentials, on the real API server.
 
+mod deletion;
 mod pods;
 mod rights;
 mod services;
