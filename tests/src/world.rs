@@ -216,6 +216,14 @@ impl Bailey {
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
+    /// Its process.
+    ///
+    /// # Panics
+    /// When another thread panicked with it.
+    pub fn pid(&self) -> u32 {
+        self.component.lock().unwrap().pid()
+    }
+
     /// The end of its log.
     ///
     /// # Panics
