@@ -68,6 +68,7 @@ impl World {
         let mut component = settings.spawn().unwrap_or_else(fail);
         plane.watch(component.pid()).unwrap_or_else(fail);
         settings.wait_ready(&mut component).unwrap_or_else(fail);
+        install::decisions(&access, settings.api_port).unwrap_or_else(fail);
         let bailey = Bailey { settings, component: Mutex::new(component) };
         Self { bailey, access, plane: Mutex::new(plane) }
     }

@@ -46,6 +46,18 @@ pub fn webhooks(access: &Access, port: u16) -> Result<()> {
     access.apply(&text)
 }
 
+/// Has the API server pass questions for decisions on to a Bailey on a loopback port.
+///
+/// # Errors
+/// When the API server refuses the objects.
+pub fn decisions(access: &Access, port: u16) -> Result<()> {
+    let authority = std::fs::read(access.authority()).context("cannot read the certificate authority")?;
+    let text = manifest("decisions-url.yaml")?
+        .replace("${PORT}", &port.to_string())
+        .replace("${CA_BUNDLE}", &STANDARD.encode(authority));
+    access.apply(&text)
+}
+
 /// The kinds of objects that hold modules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModuleHolder {

@@ -1,5 +1,6 @@
 //! Tenants on a real API server: namespaces by self-service, rights in them, and the walls around them.
 
+mod decisions;
 mod discovery;
 mod namespaces;
 mod rights;
