@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::LabelSelector;
+
 pub use holdings::{Holder, Holdings};
 pub use hosts::hosts;
 pub use index::TenantIndex;
@@ -142,6 +144,8 @@ pub struct Network {
     pub egress: Vec<String>,
     /// Namespaces from which they may be reached, such as that of an ingress controller.
     pub ingress_from: Vec<String>,
+    /// The same by labels of namespaces.
+    pub ingress_selectors: Vec<LabelSelector>,
 }
 
 /// A namespace as the snapshot knows it.
