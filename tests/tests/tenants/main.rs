@@ -2,6 +2,7 @@
 
 mod decisions;
 mod discovery;
+mod lineage;
 mod namespaces;
 mod rights;
 mod walls;
