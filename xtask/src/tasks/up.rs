@@ -56,6 +56,7 @@ pub(crate) fn up(arguments: &Arguments) -> Result<()> {
     let bailey = ensure_webhook(&access, &binary, &mut state)?;
     install::webhooks(&access, bailey.webhook_port)?;
     install::decisions(&access, bailey.api_port)?;
+    install::kubectl_plugin(&access, &binary)?;
     say("installing sample policies");
     install_samples(&access, &modules)?;
     try_out::print_cluster(&access);
