@@ -345,3 +345,24 @@ async fn administrators_create_suspend_export_and_draw_tenants() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn members_see_what_was_refused_and_why_and_strangers_do_not() {
+    Tenant::create("cli-told", "{members: [{kind: User, name: alice, role: owner}]}").await;
+    Said::until(|| tenant(ALICE, &["show", "cli-told"]), |said| said.code == 0).await;
+    let refused = || tenant(ALICE, &["namespaces", "create", "default", "-t", "cli-told"]);
+    let said = Said::until(refused, |said| said.error.contains("wall `namespace-name`")).await;
+    let (_, decision) = said.error.trim_end().trim_end_matches(')').rsplit_once("(decision ").unwrap();
+    let denials = || tenant(ALICE, &["denials", "-t", "cli-told"]);
+    let said = Said::until(denials, |said| said.text.contains(decision)).await;
+    assert!(said.text.starts_with("TIME") && said.text.contains("denied"), "{said:?}");
+    // Without a tenant every tenant of hers is asked, by the first characters of the id too.
+    let said = tenant(ALICE, &["explain", &decision[..18]]);
+    assert!(said.code == 0 && said.text.contains("wall `namespace-name`"), "{said:?}");
+    let said = tenant(ALICE, &["explain", decision, "-t", "cli-told", "-o", "name"]);
+    assert_eq!(said.text, format!("decision/{decision}\n"));
+    let said = tenant(ALICE, &["explain", "00000000", "-t", "cli-told"]);
+    assert!(said.code == 3 && said.error.contains("no record has the id"), "{said:?}");
+    let said = tenant(BOB, &["explain", decision, "-t", "cli-told"]);
+    assert!(said.code == 1 && said.text.is_empty(), "{said:?}");
+}

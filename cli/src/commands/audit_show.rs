@@ -28,7 +28,7 @@ pub(super) async fn run(args: &ShowArgs, out: &mut impl Write, colour: bool) -> 
 }
 
 /// The whole record, for a person.
-fn render(record: &Record, colour: bool) -> String {
+pub(crate) fn render(record: &Record, colour: bool) -> String {
     let mut text = head(record, colour);
     if !record.policies.is_empty() {
         text.push_str("\npolicies asked\n");

@@ -127,6 +127,11 @@ fn table(colour: bool) -> Table {
     Table::new(&["TIME", "ID", "VERDICT", "OPERATION", "OBJECT", "USER", "REASON"], colour)
 }
 
+/// Records as rows of a table.
+pub(crate) fn listed(records: &[Record], colour: bool) -> String {
+    table(colour).render(&records.iter().map(row).collect::<Vec<_>>())
+}
+
 fn print(out: &mut impl Write, table: &mut Table, form: OutputForm, entries: &[Entry]) -> anyhow::Result<()> {
     match form {
         OutputForm::Table => {

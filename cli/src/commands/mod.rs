@@ -15,6 +15,9 @@ mod version;
 
 use std::io::Write;
 
+pub(crate) use audit_show::render as render_decision;
+pub(crate) use audit_tail::listed as decision_table;
+
 use crate::{Command, Exit};
 
 /// Runs a command, which writes its result to `out`.

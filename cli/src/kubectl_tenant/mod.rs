@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod decisions;
 mod kubeconfig;
 mod limits;
 mod list;
@@ -64,6 +65,10 @@ enum Command {
     Usage(TenantArg),
     /// Would the cluster admit these objects? Nothing is stored; exits with 4 where one would be refused
     Check(check::CheckArgs),
+    /// What was refused lately, and to whom
+    Denials(decisions::DenialsArgs),
+    /// One decision, whole: why it was refused and what would pass
+    Explain(decisions::ExplainArgs),
     /// A kubeconfig for one namespace: your own, or a service account's
     Kubeconfig(kubeconfig::KubeconfigArgs),
     /// Print a completion script for a shell
@@ -108,6 +113,7 @@ pub(crate) async fn run(cli: TenantCli, out: &mut impl Write, colour: bool) -> a
     if let Command::Completions(args) = &cli.command {
         return completions::run(args, out);
     }
+    let namespace = cli.common.namespace.clone();
     let session = cli.common.connect.open(cli.common.namespace).await?;
     let mut asked = Asked { session, form: cli.common.output, colour, out };
     match cli.command {
@@ -119,6 +125,8 @@ pub(crate) async fn run(cli: TenantCli, out: &mut impl Write, colour: bool) -> a
         Command::Limits(args) => limits::run(&args, &mut asked).await,
         Command::Usage(args) => usage::run(&args, &mut asked).await,
         Command::Check(args) => check::run(&args, &mut asked).await,
+        Command::Denials(args) => decisions::denials(&args, namespace, &mut asked).await,
+        Command::Explain(args) => decisions::explain(&args, &mut asked).await,
         Command::Kubeconfig(args) => kubeconfig::run(&args, &mut asked).await,
         Command::Completions(args) => completions::run(&args, asked.out),
     }

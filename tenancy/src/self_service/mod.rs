@@ -7,6 +7,7 @@
 mod administration;
 mod check;
 mod credentials;
+mod decisions;
 mod export;
 mod fault;
 mod graph;
@@ -21,6 +22,7 @@ mod tenants;
 pub use administration::{Adoption, NewTenant};
 pub use check::{Checked, Verdict};
 pub use credentials::TokenTerms;
+pub use decisions::DecisionFilter;
 pub use fault::{Fault, Refuser};
 pub use graph::{Edge, Graph};
 pub use identity::Whoami;
