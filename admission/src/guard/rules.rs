@@ -151,7 +151,7 @@ pub(super) const RULES: &[Rule] = &[
     // When.
     Rule {
         code: Code::TenantNotReady,
-        ..rule("standing-walls", One("", "pods"), CREATE, Everybody, objects::comes_before_the_walls)
+        ..rule("standing-walls", Everything, WRITES, Everybody, objects::comes_before_the_walls)
     },
     Rule {
         code: Code::TenantSuspended,
