@@ -119,6 +119,9 @@ pub struct ObjectMeta {
     /// The labels.
     #[serde(default, deserialize_with = "crate::review::null_is_default")]
     pub labels: BTreeMap<String, String>,
+    /// Since when it is being deleted.
+    #[serde(default)]
+    pub deletion_timestamp: Option<String>,
 }
 
 impl Request {

@@ -148,6 +148,8 @@ pub struct NamespaceState {
     pub tenant: Option<String>,
     /// Those of its labels that are walls: of Pod Security, and [`WALLS_LABEL`].
     pub labels: BTreeMap<String, String>,
+    /// Whether it is being deleted: nothing is put into it any more, and its name may soon be another tenant's.
+    pub going: bool,
 }
 
 impl NamespaceState {
@@ -157,7 +159,7 @@ impl NamespaceState {
         let walls = labels
             .into_iter()
             .filter(|(name, _)| name.starts_with(POD_SECURITY_LABELS) || name == WALLS_LABEL);
-        Self { tenant, labels: walls.collect() }
+        Self { tenant, labels: walls.collect(), going: false }
     }
 
     /// Whether its walls stood once; what is taken away from them later is put right.
