@@ -53,18 +53,7 @@ async fn what_was_there_before_the_profile_makes_nothing_that_is_forbidden_now()
     alice.apply_all(WORKLOADS).await;
     tenant.set(&spec("grown-narrow")).await;
 
-    // To scale is allowed: the templates are not written. Each controller then runs into the wall.
-    for object in documents(WORKLOADS) {
-        let (name, api) = (object["metadata"]["name"].as_str().unwrap(), alice.api(&object));
-        let scale = json!({"spec": {"replicas": 1}});
-        let patch = PatchParams::default();
-        if object["kind"] == "Job" {
-            let resume = json!({"spec": {"suspend": false}});
-            api.patch(name, &patch, &Patch::Merge(&resume)).await.unwrap();
-        } else {
-            api.patch_scale(name, &patch, &Patch::Merge(&scale)).await.unwrap();
-        }
-    }
+    grow(&alice).await;
     for (kind, of, wall) in [
         ("ReplicaSet", "images-", "images"),
         ("ReplicaSet", "node-name", "node-name"),
@@ -89,6 +78,22 @@ async fn what_was_there_before_the_profile_makes_nothing_that_is_forbidden_now()
     };
     assert!(refusal(image("evil.example.com/d").await).message.contains("wall `images`"));
     image("registry.example.com/d").await.unwrap();
+}
+
+/// Scales every workload up, which is allowed: the templates are not written. Each controller then runs into the
+/// wall.
+async fn grow(alice: &Objects) {
+    for object in documents(WORKLOADS) {
+        let (name, api) = (object["metadata"]["name"].as_str().unwrap(), alice.api(&object));
+        let scale = json!({"spec": {"replicas": 1}});
+        let patch = PatchParams::default();
+        if object["kind"] == "Job" {
+            let resume = json!({"spec": {"suspend": false}});
+            api.patch(name, &patch, &Patch::Merge(&resume)).await.unwrap();
+        } else {
+            api.patch_scale(name, &patch, &Patch::Merge(&scale)).await.unwrap();
+        }
+    }
 }
 
 async fn here<K>() -> Api<K>

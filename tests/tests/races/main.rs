@@ -15,11 +15,11 @@ use tests::{
     refusal, until, until_may_create,
 };
 
-/// Rights of everybody in `tenants` in every namespace, as an administrator's mistake: RBAC then waits for nothing.
+/// Rights in every namespace, by an administrator's mistake: RBAC then waits for nothing.
 const MISTAKE: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
-metadata: {name: everybody-everywhere}
+metadata: {name: carol-everywhere}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: carol}]
 ";
