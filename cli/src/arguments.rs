@@ -1,6 +1,6 @@
 use clap::{Parser, Subcommand};
 
-use crate::commands::{audit, completions, crds};
+use crate::commands::{audit, completions, crds, rbac, tenant};
 
 /// Keeps a Kubernetes cluster safe for users who do not know or trust each other
 #[derive(Debug, Parser)]
@@ -11,7 +11,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str =
+pub(crate) const EXIT_CODES: &str =
     "Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 not found, 4 a check found a difference";
 
 /// The commands.
@@ -22,6 +22,12 @@ pub enum Command {
     /// Read the decisions that were kept
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Ask who may do what, and through which binding
+    #[command(subcommand)]
+    Rbac(rbac::RbacCommand),
+    /// Create, list, suspend, adopt, export and draw tenants, as an administrator
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
     /// Print, write or check the custom resource definitions
     Crds(crds::CrdsArgs),
     /// Print a completion script for a shell

@@ -2,6 +2,8 @@ use std::io;
 use std::process::ExitCode;
 
 use audit::ReadError;
+use tenancy::rbac::{DumpFault, QuestionFault};
+use tenancy::self_service::Fault;
 
 /// What a command exits with. Usage errors that clap finds exit with [`Exit::Usage`] too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,22 @@ impl Exit {
         match error.downcast_ref::<ReadError>() {
             Some(ReadError::NotFound { .. } | ReadError::Missing { .. }) => Self::NotFound,
             Some(ReadError::IdInvalid { .. } | ReadError::Ambiguous { .. }) => Self::Usage,
+            None => Self::of_tenants(error),
+            Some(_) => Self::Failed,
+        }
+    }
+
+    /// The code for an error of a command about tenants or rights.
+    fn of_tenants(error: &anyhow::Error) -> Self {
+        if error.is::<QuestionFault>() {
+            return Self::Usage;
+        }
+        match (error.downcast_ref::<Fault>(), error.downcast_ref::<DumpFault>()) {
+            (Some(Fault::Usage(_)), _) => Self::Usage,
+            (Some(Fault::NotFound(_)), _) => Self::NotFound,
+            (_, Some(DumpFault::Unreadable { why, .. })) if why.kind() == io::ErrorKind::NotFound => {
+                Self::NotFound
+            }
             _ => Self::Failed,
         }
     }

@@ -1,5 +1,7 @@
 //! Text for people: aligned, in UTC, and harmless whatever it quotes.
 
+use std::io::Write as _;
+
 use model::Record;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -22,6 +24,11 @@ impl Cell {
         Self { text: if text.is_empty() { "-".to_owned() } else { one_line(text) }, colour: None }
     }
 
+    /// Text that is shown in a colour on a terminal.
+    pub(crate) fn coloured(text: &str, colour: Colour) -> Self {
+        Self { colour: Some(colour.code()), ..Self::plain(text) }
+    }
+
     /// The same with more text behind it.
     pub(crate) fn followed_by(mut self, text: &str) -> Self {
         self.text.push_str(&one_line(text));
@@ -36,6 +43,27 @@ impl Cell {
         match self.colour {
             Some(code) if colour => line.extend([code, &self.text, "\u{1b}[0m"]),
             _ => line.push_str(&self.text),
+        }
+    }
+}
+
+/// Colours that mean something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colour {
+    /// It is as it should be.
+    Good,
+    /// It may be wrong.
+    Doubtful,
+    /// It is wrong, or was refused.
+    Bad,
+}
+
+impl Colour {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Good => "\u{1b}[32m",
+            Self::Doubtful => "\u{1b}[33m",
+            Self::Bad => "\u{1b}[31m",
         }
     }
 }
@@ -99,8 +127,7 @@ pub(crate) fn fields(fields: &[(&str, Cell)], colour: bool) -> String {
 
 /// Allowed or denied.
 pub(crate) fn verdict(record: &Record) -> Cell {
-    let (text, colour) = if record.allowed { ("allowed", None) } else { ("denied", Some("\u{1b}[31m")) };
-    Cell { text: text.to_owned(), colour }
+    if record.allowed { Cell::plain("allowed") } else { Cell::coloured("denied", Colour::Bad) }
 }
 
 /// What was asked about, such as `apps/v1 Deployment team-a/web`.
@@ -133,6 +160,12 @@ pub(crate) fn one_line(text: &str) -> String {
         }
     }
     line
+}
+
+/// Says something beside the result, on standard error.
+pub(crate) fn note(text: &str) {
+    // Nobody is left to be told when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "note: {}", one_line(text));
 }
 
 #[cfg(test)]

@@ -53,6 +53,39 @@ fn every_flag_of_the_daemon_is_explained_with_its_variable() {
     assert_eq!(documented, flags);
 }
 
+/// The commands that do something, by their names behind each other, with their own flags.
+fn leaves(command: &clap::Command, path: &str) -> Vec<(String, Vec<String>)> {
+    let path = if path.is_empty() {
+        command.get_name().to_owned()
+    } else {
+        format!("{path} {}", command.get_name())
+    };
+    let flags = command.get_arguments().filter_map(|flag| Some(flag.get_long()?.to_owned()));
+    let flags = flags.filter(|flag| flag != "help" && flag != "version").collect();
+    let own = std::iter::once((path.clone(), flags));
+    own.chain(command.get_subcommands().flat_map(|command| leaves(command, &path))).collect()
+}
+
+#[test]
+fn every_command_about_tenants_and_rights_is_explained_with_its_flags() {
+    let command = cli::Cli::command();
+    let of_bailey = |name: &str| leaves(command.find_subcommand(name).unwrap(), "bailey");
+    let pages = [
+        ("tenant-guide.md", leaves(&cli::TenantCli::command().name("tenant"), "kubectl")),
+        ("operations/tenants-admin.md", [of_bailey("tenant"), of_bailey("rbac")].concat()),
+    ];
+    for (name, commands) in pages {
+        let text = page(name);
+        assert!(commands.len() > 3);
+        for (path, flags) in commands {
+            assert!(text.contains(&path), "{name} does not explain `{path}`");
+            for flag in flags {
+                assert!(text.contains(&format!("--{flag}")), "{name} does not explain --{flag} of `{path}`");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_metric_of_the_record_is_explained() {
     let mut registry = prometheus_client::registry::Registry::default();

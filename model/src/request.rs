@@ -119,7 +119,7 @@ pub struct ObjectMeta {
     /// The labels.
     #[serde(default, deserialize_with = "crate::review::null_is_default")]
     pub labels: BTreeMap<String, String>,
-    /// Since when it is being deleted.
+    /// Since when it is being deleted; `None` where it is not.
     #[serde(default)]
     pub deletion_timestamp: Option<String>,
 }

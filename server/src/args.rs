@@ -36,6 +36,15 @@ pub struct ServeArgs {
     /// Address of plain HTTP for probes and metrics
     #[arg(long, env = "BAILEY_HTTP_LISTEN", default_value = "127.0.0.1:8080")]
     pub http_listen: SocketAddr,
+    /// Address of the aggregated API (TLS) with which members of tenants read their decisions; off where not given
+    #[arg(long, env = "BAILEY_API_LISTEN", value_name = "ADDRESS", requires = "proxy_ca")]
+    pub api_listen: Option<SocketAddr>,
+    /// The authority of the API server's proxy certificate, in PEM: its --requestheader-client-ca-file
+    #[arg(long, env = "BAILEY_PROXY_CA", value_name = "FILE")]
+    pub proxy_ca: Option<PathBuf>,
+    /// The common name or DNS name in that certificate
+    #[arg(long, env = "BAILEY_PROXY_NAME", value_name = "NAME", default_value = "front-proxy-client")]
+    pub proxy_name: String,
     /// Groups whose users pass the walls of tenants
     #[arg(
         long,

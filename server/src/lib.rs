@@ -7,6 +7,7 @@
 
 mod args;
 mod check;
+mod decisions;
 mod listen;
 mod load;
 mod probes;

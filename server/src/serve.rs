@@ -18,14 +18,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{EvaluationArgs, ServeArgs};
+use crate::args::{EvaluationArgs, ServeArgs, TlsArgs};
 use crate::check::config_check;
 use crate::listen;
 use crate::load::LoadMetrics;
 use crate::probes::{Probes, Readiness};
 use crate::telemetry::Telemetry;
 use crate::tls::Tls;
-use crate::{sample, source, trace_context};
+use crate::{decisions, sample, source, trace_context};
 
 /// How long the last records may take to be written at shutdown.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -126,7 +126,7 @@ async fn listen_all(
     let reloads = Counter::default();
     registry.register("bailey_tls_reloads", "TLS certificates put in force after the first", reloads.clone());
     let sample = sample::register(&mut registry, Arc::clone(pool), cluster);
-    let tls = Tls::load(&args.tls, reloads)?;
+    let tls = Tls::load(&args.tls, reloads.clone())?;
     let webhook = bind(args.listen).await?;
     let plain = bind(args.http_listen).await?;
     let body_bytes = usize::try_from(args.evaluation.max_body_bytes).unwrap_or(16 << 20);
@@ -140,6 +140,21 @@ async fn listen_all(
     let mut servers = JoinSet::new();
     servers.spawn(listen::serve(webhook, Some(tls), routes, stop.clone()));
     servers.spawn(listen::serve(plain, None, probes, stop.clone()));
+    if let Some(address) = args.api_listen {
+        let tls = TlsArgs {
+            client_ca: args.proxy_ca.clone(),
+            client_name: Some(args.proxy_name.clone()),
+            ..args.tls.clone()
+        };
+        let (listener, tls) = (bind(address).await?, Tls::load(&tls, reloads)?);
+        tracing::info!(decisions = %listener.local_addr()?, "listening");
+        servers.spawn(listen::serve(
+            listener,
+            Some(tls),
+            decisions::router(args.audit_db.clone()),
+            stop.clone(),
+        ));
+    }
     Ok(servers)
 }
 

@@ -8,13 +8,19 @@
 //! - [`files`]: the same objects from a directory, read again when it changes.
 //! - [`cluster`]: everything that is watched in a cluster.
 //! - `controllers`: what tenants have in the cluster, kept as it should be.
+//! - [`rbac`]: who may do what, from the cluster's roles and bindings or from a dump of them.
+//! - [`self_service`]: what users and administrators do with tenants from a command line, with their own rights.
 //! - [`StatusReport`]: how a policy or binding stands, for [`cluster::Cluster::report`].
 
+mod amount;
 pub mod api;
 pub mod cluster;
 mod controllers;
 mod digest;
 pub mod files;
+mod manifests;
+pub mod rbac;
+pub mod self_service;
 mod status;
 mod tasks;
 

@@ -68,6 +68,7 @@ impl World {
         let mut component = settings.spawn().unwrap_or_else(fail);
         plane.watch(component.pid()).unwrap_or_else(fail);
         settings.wait_ready(&mut component).unwrap_or_else(fail);
+        install::decisions(&access, settings.api_port).unwrap_or_else(fail);
         let bailey = Bailey { settings, component: Mutex::new(component) };
         Self { bailey, access, plane: Mutex::new(plane) }
     }
@@ -214,6 +215,14 @@ impl Bailey {
             return Ok(String::from_utf8(output.stdout).unwrap());
         }
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// When another thread panicked with it.
+    pub fn pid(&self) -> u32 {
+        self.component.lock().unwrap().pid()
     }
 
     /// The end of its log.

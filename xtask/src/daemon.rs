@@ -38,6 +38,10 @@ pub struct Settings {
     pub webhook_port: u16,
     /// The port of health and metrics, HTTP on 127.0.0.1.
     pub http_port: u16,
+    /// The port of the aggregated API, HTTPS on 127.0.0.1.
+    pub api_port: u16,
+    /// The authority of whoever may ask there.
+    pub proxy_authority: PathBuf,
     /// More flags.
     pub extra: Vec<String>,
 }
@@ -48,7 +52,7 @@ impl Settings {
     /// # Errors
     /// When the system has no free port.
     pub fn for_cluster(binary: &Path, access: &Access) -> Result<Self> {
-        let [webhook_port, http_port] = http::free_ports()?;
+        let [webhook_port, http_port, api_port] = http::free_ports()?;
         Ok(Self {
             binary: binary.to_path_buf(),
             folder: access.folder().join("bailey"),
@@ -57,6 +61,8 @@ impl Settings {
             client_authority: Some(access.authority()),
             webhook_port,
             http_port,
+            api_port,
+            proxy_authority: access.proxy_authority(),
             extra: Vec::new(),
         })
     }
@@ -98,6 +104,8 @@ impl Settings {
         if let Some(authority) = &self.client_authority {
             command.arg("--client-ca").arg(authority);
         }
+        command.arg("--api-listen").arg(format!("127.0.0.1:{}", self.api_port));
+        command.arg("--proxy-ca").arg(&self.proxy_authority);
         match &self.policies {
             Policies::Cluster(kubeconfig) => command.env("KUBECONFIG", kubeconfig),
             Policies::Files(folder) => command.env_remove("KUBECONFIG").arg("--policies").arg(folder),

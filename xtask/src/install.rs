@@ -46,6 +46,33 @@ pub fn webhooks(access: &Access, port: u16) -> Result<()> {
     access.apply(&text)
 }
 
+/// Has the API server pass questions for decisions on to a Bailey on a loopback port.
+///
+/// # Errors
+/// When the API server refuses the objects.
+pub fn decisions(access: &Access, port: u16) -> Result<()> {
+    let authority = std::fs::read(access.authority()).context("cannot read the certificate authority")?;
+    let text = manifest("decisions-url.yaml")?
+        .replace("${PORT}", &port.to_string())
+        .replace("${CA_BUNDLE}", &STANDARD.encode(authority));
+    access.apply(&text)
+}
+
+/// Puts `kubectl-tenant`, which is built beside `bailey`, where kubectl finds it: next to itself.
+///
+/// # Errors
+/// When it has not been built, or the folder cannot be written.
+pub fn kubectl_plugin(access: &Access, bailey: &Path) -> Result<()> {
+    let plugin = bailey.with_file_name("kubectl-tenant");
+    let link = access.kubectl().with_file_name("kubectl-tenant");
+    let place = || format!("cannot link `{}` to `{}`", link.display(), plugin.display());
+    let plugin = plugin.canonicalize().with_context(place)?;
+    if link.symlink_metadata().is_ok() {
+        std::fs::remove_file(&link).with_context(place)?;
+    }
+    std::os::unix::fs::symlink(&plugin, &link).with_context(place)
+}
+
 /// The kinds of objects that hold modules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModuleHolder {
@@ -127,6 +154,20 @@ mod tests {
         // The SHA-256 of the empty string.
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(digest(b""), empty);
+    }
+
+    #[test]
+    fn the_plugin_is_linked_beside_kubectl_again_and_again() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("bin")).unwrap();
+        let access = Access::new(folder.path());
+        let built = folder.path().join("bailey");
+        assert!(kubectl_plugin(&access, &built).unwrap_err().to_string().contains("kubectl-tenant"));
+        std::fs::write(folder.path().join("kubectl-tenant"), "built").unwrap();
+        for _ in 0..2 {
+            kubectl_plugin(&access, &built).unwrap();
+            assert_eq!(std::fs::read_to_string(folder.path().join("bin/kubectl-tenant")).unwrap(), "built");
+        }
     }
 
     #[test]

@@ -117,6 +117,7 @@ impl Guard {
             Phase::Mutate => {
                 let mut edits = namespaces::edits(&question)?;
                 edits.extend(classes::defaults(&question));
+                edits.extend(tenant_objects::edits(&question));
                 edits::apply(request, &edits)
             }
             Phase::Validate => {

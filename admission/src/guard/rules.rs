@@ -15,7 +15,7 @@ pub(super) struct Rule {
     /// What it concerns.
     concerned: Concerned,
     operations: &'static [Operation],
-    /// For whom it is meant. Administrators pass all of them.
+    /// For whom it is meant.
     audience: Audience,
     code: Code,
     /// What is wrong, if anything.
@@ -41,9 +41,11 @@ enum Audience {
     Users,
     /// The cluster's own controllers too.
     Everybody,
+    /// Administrators too: it holds a slip up, not an attack.
+    Administrators,
 }
 
-use Audience::{Everybody, Members, Users};
+use Audience::{Administrators, Everybody, Members, Users};
 use Concerned::{Everything, One, Some as Several};
 
 const CREATE: &[Operation] = &[Operation::Create];
@@ -108,6 +110,13 @@ pub(super) const RULES: &[Rule] = &[
         CHANGES,
         Members,
         tenant_objects::changes_more_than_members,
+    ),
+    rule(
+        "tenant-deletion",
+        One("bailey.dev", "tenants"),
+        &[Operation::Delete],
+        Administrators,
+        tenant_objects::is_deleted_with_namespaces,
     ),
     rule("managed-objects", Everything, CHANGES, Users, objects::is_managed),
     rule(
@@ -191,10 +200,10 @@ impl Rule {
         let meant = match self.audience {
             Members => asker.member && !asker.controller,
             Users => !asker.controller,
-            Everybody => true,
+            Everybody | Administrators => true,
         };
         meant
-            && !asker.administrator
+            && (!asker.administrator || self.audience == Administrators)
             && self.operations.contains(&question.request.operation)
             && self.concerned.holds(&resource.group, &resource.resource)
     }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use model::Operation;
+use model::{Operation, TENANT_FINALIZER};
 use serde_json::Value;
 
 use super::Question;
+use super::edits::Edit;
 
 /// Groups of requests that ask something and store nothing.
 const QUESTIONS: [&str; 2] = ["authentication.k8s.io", "authorization.k8s.io"];
@@ -75,6 +76,40 @@ pub(super) fn changes_more_than_members(question: &Question<'_>) -> Option<Strin
         return Some(format!("owners change spec.members only; `{field}` is an administrator's to change"));
     }
     wrong_members(&old_members, &new_members)
+}
+
+/// A tenant is not deleted by a slip: while it has namespaces, it has to say that they may go with it.
+pub(super) fn is_deleted_with_namespaces(question: &Question<'_>) -> Option<String> {
+    let request = question.request;
+    let object: Value = serde_json::from_slice(request.old_object.as_deref()?).ok()?;
+    let protected = object.pointer("/spec/deletion/protected").and_then(Value::as_bool).unwrap_or(true);
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or(&request.name);
+    let used = question.tenants.namespaces_under(name).count();
+    let first = question.tenants.namespaces_under(name).next()?;
+    protected.then(|| {
+        format!(
+            "the tenant `{name}` has {used} namespaces (such as `{first}`): give them to another tenant, delete them, \
+             or set spec.deletion.protected to false"
+        )
+    })
+}
+
+/// What keeps a tenant until its namespaces are gone, for one that does not have it.
+pub(super) fn edits(question: &Question<'_>) -> Vec<Edit> {
+    let (request, resource) = (question.request, &question.request.resource);
+    let is_tenant = resource.group == "bailey.dev" && resource.resource == "tenants";
+    let object = request.object.as_deref().filter(|_| is_tenant && request.sub_resource.is_empty());
+    let Some(object) = object.and_then(|object| serde_json::from_slice::<Value>(object).ok()) else {
+        return Vec::new();
+    };
+    let finalizers =
+        object.pointer("/metadata/finalizers").and_then(Value::as_array).cloned().unwrap_or_default();
+    let goes = object.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null());
+    if goes || finalizers.iter().any(|finalizer| finalizer == TENANT_FINALIZER) {
+        return Vec::new();
+    }
+    let all: Value = finalizers.into_iter().chain([Value::from(TENANT_FINALIZER)]).collect();
+    vec![Edit::set(["metadata", "finalizers"], all)]
 }
 
 /// The first member in which two objects differ, as a path.

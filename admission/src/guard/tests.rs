@@ -32,6 +32,7 @@ fn tenant(name: &str, owners: &[&str]) -> Tenant {
             network: Some(Network {
                 egress: vec!["203.0.113.0/24".to_owned()],
                 ingress_from: vec!["ingress".to_owned()],
+                ingress_selectors: Vec::new(),
             }),
             contents: Contents::default(),
             rules: Vec::new(),

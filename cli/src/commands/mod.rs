@@ -5,7 +5,12 @@ mod audit_show;
 mod audit_tail;
 pub(crate) mod completions;
 pub(crate) mod crds;
+pub(crate) mod rbac;
+mod rbac_what_can;
+mod rbac_who_can;
 mod serve;
+pub(crate) mod tenant;
+mod tenant_graph;
 mod version;
 
 use std::io::Write;
@@ -17,6 +22,8 @@ pub(crate) async fn run(command: Command, out: &mut impl Write, colour: bool) ->
     match command {
         Command::Serve(args) => serve::run(*args).await,
         Command::Audit(command) => audit::run(command, out, colour).await,
+        Command::Rbac(command) => rbac::run(command, out, colour).await,
+        Command::Tenant(command) => tenant::run(command, out, colour).await,
         Command::Crds(args) => crds::run(&args, out),
         Command::Completions(args) => completions::run(&args, out),
         Command::Version => version::run(out),

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::LabelSelector;
+
 pub use holdings::{Holder, Holdings};
 pub use hosts::hosts;
 pub use index::TenantIndex;
@@ -29,6 +31,9 @@ pub const MANAGED_LABEL: &str = "bailey.dev/managed-by";
 pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// What the labels of Pod Security begin with.
 pub const POD_SECURITY_LABELS: &str = "pod-security.kubernetes.io/";
+
+/// What keeps a deleted Tenant until its namespaces are gone.
+pub const TENANT_FINALIZER: &str = "bailey.dev/namespaces";
 
 /// What a member of a tenant may do, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,6 +144,8 @@ pub struct Network {
     pub egress: Vec<String>,
     /// Namespaces from which they may be reached, such as that of an ingress controller.
     pub ingress_from: Vec<String>,
+    /// The same by labels of namespaces.
+    pub ingress_selectors: Vec<LabelSelector>,
 }
 
 /// A namespace as the snapshot knows it.
@@ -149,7 +156,7 @@ pub struct NamespaceState {
     /// Those of its labels that are walls: of Pod Security, and [`WALLS_LABEL`].
     pub labels: BTreeMap<String, String>,
     /// Whether it is being deleted: nothing is put into it any more, and its name may soon be another tenant's.
-    pub going: bool,
+    pub terminating: bool,
 }
 
 impl NamespaceState {
@@ -159,7 +166,7 @@ impl NamespaceState {
         let walls = labels
             .into_iter()
             .filter(|(name, _)| name.starts_with(POD_SECURITY_LABELS) || name == WALLS_LABEL);
-        Self { tenant, labels: walls.collect(), going: false }
+        Self { tenant, labels: walls.collect(), terminating: false }
     }
 
     /// Whether its walls stood once; what is taken away from them later is put right.

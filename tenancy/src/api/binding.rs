@@ -175,6 +175,21 @@ pub struct LabelSelector {
     pub match_expressions: Vec<Requirement>,
 }
 
+impl LabelSelector {
+    /// The selector as the other crates know it.
+    pub(crate) fn to_model(&self) -> model::LabelSelector {
+        let requirement = |requirement: &Requirement| model::Requirement {
+            key: requirement.key.clone(),
+            operator: requirement.operator,
+            values: requirement.values.iter().cloned().collect(),
+        };
+        model::LabelSelector {
+            match_labels: self.match_labels.clone(),
+            match_expressions: self.match_expressions.iter().map(requirement).collect(),
+        }
+    }
+}
+
 /// One set-based requirement on one label.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[x_kube(

@@ -192,21 +192,9 @@ fn row(row: binding::ResourceRow) -> model::ResourceRule {
 }
 
 fn selector(selector: Option<binding::LabelSelector>, path: &str) -> Result<model::LabelSelector, LoadFault> {
-    let selector = selector.unwrap_or_default();
-    let selector = model::LabelSelector {
-        match_labels: selector.match_labels,
-        match_expressions: selector.match_expressions.into_iter().map(requirement).collect(),
-    };
+    let selector = selector.unwrap_or_default().to_model();
     selector.validate().map_err(|why| binding_fault(&format!("{path}.matchExpressions"), why))?;
     Ok(selector)
-}
-
-fn requirement(requirement: binding::Requirement) -> model::Requirement {
-    model::Requirement {
-        key: requirement.key,
-        operator: requirement.operator,
-        values: requirement.values.into_iter().collect(),
-    }
 }
 
 fn subjects(subjects: Option<binding::Subjects>, path: &str) -> Result<model::Subjects, LoadFault> {

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::binding::LabelSelector;
 use super::rules::{Allow, Metadata};
 use super::schema;
 
@@ -31,6 +32,9 @@ use super::schema;
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IsolationProfileSpec {
+    /// Tenants with these labels that name no profile use this one: of several the first by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_selector: Option<LabelSelector>,
     /// The levels of Pod Security.
     #[serde(default)]
     pub pod_security: PodSecurity,
@@ -171,6 +175,10 @@ pub struct Network {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::names")]
     pub ingress_from: Vec<String>,
+    /// The same by labels of namespaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub ingress_from_selectors: Vec<LabelSelector>,
 }
 
 /// Whether Pods are held apart on the network.
@@ -202,6 +210,12 @@ impl IsolationProfileSpec {
         let network = model::Network {
             egress: self.network.egress.clone(),
             ingress_from: self.network.ingress_from.clone(),
+            ingress_selectors: self
+                .network
+                .ingress_from_selectors
+                .iter()
+                .map(LabelSelector::to_model)
+                .collect(),
         };
         let network = (self.network.mode == NetworkMode::Isolated).then_some(network);
         let rules = Arc::new(self.allow.to_model(&self.labels, &self.annotations));

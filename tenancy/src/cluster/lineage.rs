@@ -30,7 +30,8 @@ pub(super) fn in_force(
 fn alone(name: &str, tenant: &Tenant, profiles: &BTreeMap<String, IsolationProfile>) -> model::Tenant {
     let rules = &tenant.spec.namespaces;
     let prefix = rules.prefix.clone().unwrap_or_else(|| format!("{name}-"));
-    let named = tenant.spec.isolation_profile.as_deref();
+    let own = tenant.spec.isolation_profile.as_deref();
+    let named = own.or_else(|| by_labels(tenant, profiles));
     model::Tenant {
         name: name.to_owned(),
         parents: Vec::new(),
@@ -41,6 +42,15 @@ fn alone(name: &str, tenant: &Tenant, profiles: &BTreeMap<String, IsolationProfi
         profile: named.unwrap_or(DEFAULT_PROFILE).to_owned(),
         isolation: isolation(named, profiles),
     }
+}
+
+/// The profile that selects a tenant by its labels.
+fn by_labels<'a>(tenant: &Tenant, profiles: &'a BTreeMap<String, IsolationProfile>) -> Option<&'a str> {
+    let labels = tenant.metadata.labels.clone().unwrap_or_default();
+    let selects = |profile: &IsolationProfile| {
+        profile.spec.tenant_selector.as_ref().is_some_and(|selector| selector.to_model().matches(&labels))
+    };
+    profiles.iter().find(|(_, profile)| selects(profile)).map(|(name, _)| name.as_str())
 }
 
 /// The walls of a profile; the strictest where it does not exist.
@@ -138,10 +148,11 @@ fn stricter<'a>(one: &'a str, other: &'a str) -> &'a str {
 
 /// What both networks let through.
 fn shared(one: &Network, other: &Network) -> Network {
-    let both = |one: &[String], other: &[String]| -> Vec<String> {
+    fn both<T: PartialEq + Clone>(one: &[T], other: &[T]) -> Vec<T> {
         one.iter().filter(|entry| other.contains(entry)).cloned().collect()
-    };
+    }
     Network {
+        ingress_selectors: both(&one.ingress_selectors, &other.ingress_selectors),
         egress: both(&one.egress, &other.egress),
         ingress_from: both(&one.ingress_from, &other.ingress_from),
     }
@@ -210,6 +221,28 @@ mod tests {
         // The department reaches nothing outside: the lab does not either, though the faculty would.
         assert_eq!(lab.isolation.network, Some(Network::default()));
         assert_eq!(lab.isolation.rules.len(), 3);
+    }
+
+    #[test]
+    fn a_profile_selects_tenants_that_name_none() {
+        let selector =
+            json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["gold", "silver"]}]});
+        let profiles = profiles(&[
+            ("a-none", json!({})),
+            ("b-paid", json!({"tenantSelector": selector, "podSecurity": {"enforce": "privileged"}})),
+            ("c-all", json!({"tenantSelector": {}, "podSecurity": {"enforce": "restricted"}})),
+        ]);
+        let mut tenants = tenants(&[
+            ("gold", json!({})),
+            ("plain", json!({})),
+            ("named", json!({"isolationProfile": "a-none"})),
+        ]);
+        for tenant in tenants.values_mut().filter(|tenant| tenant.metadata.name.as_deref() != Some("plain")) {
+            tenant.metadata.labels = Some(BTreeMap::from([("tier".to_owned(), "gold".to_owned())]));
+        }
+        let all = in_force(&tenants, &profiles);
+        let used = ["gold", "plain", "named"].map(|name| find(&all, name).profile.as_str());
+        assert_eq!(used, ["b-paid", "c-all", "a-none"]);
     }
 
     #[test]

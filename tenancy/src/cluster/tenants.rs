@@ -156,8 +156,8 @@ impl Tenants {
 fn change(event: &ObjectEvent) -> Option<Change> {
     let state = |json: &str| {
         let meta = Request::metadata(json.as_bytes()).unwrap_or_default();
-        let going = meta.deletion_timestamp.is_some();
-        Arc::new(NamespaceState { going, ..NamespaceState::of(meta.labels) })
+        let terminating = meta.deletion_timestamp.is_some();
+        Arc::new(NamespaceState { terminating, ..NamespaceState::of(meta.labels) })
     };
     Some(match event {
         ObjectEvent::Upsert(object) => Change::Set(object.key.name.clone(), state(&object.json)),

@@ -7,6 +7,7 @@
 
 mod apply;
 mod content;
+mod deletion;
 mod network;
 mod plan;
 #[cfg(test)]
@@ -99,11 +100,13 @@ impl Controller {
         let plan = plan::plan(&now, &mut self.wishes, WRITES);
         let more = plan.more;
         self.write(plan).await;
-        let failed = self.failures.messages();
-        if !status::report(&self.client, &index, &tenants, &failed).await {
+        let departures = deletion::advance(&self.client, &index, &tenants).await;
+        let faults = status::Faults { failed: self.failures.messages(), kept: departures.kept };
+        if !status::report(&self.client, &index, &tenants, &faults).await {
             return after(AGAIN);
         }
-        if more { after(DEBOUNCE) } else { self.failures.next() }
+        let later = departures.next.and_then(after);
+        if more { after(DEBOUNCE) } else { sooner(self.failures.next(), later) }
     }
 
     async fn write(&mut self, plan: Plan) {
@@ -126,9 +129,12 @@ impl Controller {
             }
         }
         let label = BTreeMap::from([(WALLS_LABEL.to_owned(), WALLS_STANDING.to_owned())]);
-        let raised = futures::stream::iter(plan.standing).map(|name| async {
-            let result = apply::label(&self.client, &name, &label).await;
-            (name, result)
+        let raised = futures::stream::iter(plan.standing).map(|name| {
+            let (client, label) = (self.client.clone(), label.clone());
+            async move {
+                let result = apply::label(&client, &name, &label).await;
+                (name, result)
+            }
         });
         let raised: Vec<_> = raised.buffer_unordered(8).collect().await;
         for (name, error) in raised.into_iter().filter_map(|(name, result)| Some((name, result.err()?))) {

@@ -52,7 +52,7 @@ fn index(tenant: Tenant, namespaces: &[&str], stand: bool) -> TenantIndex {
 fn a_namespace_that_goes_gets_nothing_any_more() {
     let tenant = tenant(&[("alice", TenantRole::Owner)], Contents::default());
     let going = NamespaceState {
-        going: true,
+        terminating: true,
         ..NamespaceState::of(BTreeMap::from([(TENANT_LABEL.to_owned(), "alpha".to_owned())]))
     };
     let namespaces = [("alpha-one".to_owned(), Arc::new(going))];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
@@ -17,69 +18,87 @@ use crate::cluster::api_message;
 /// The most namespaces that a status names.
 const LISTED: usize = 1_000;
 
+/// The most writes at once.
+const WRITES: usize = 8;
+
+/// What is wrong in namespaces, by namespace.
+pub(super) struct Faults {
+    /// What could not be written.
+    pub(super) failed: BTreeMap<String, String>,
+    /// What keeps one that is being deleted.
+    pub(super) kept: BTreeMap<String, String>,
+}
+
 /// Writes the statuses that differ; whether all could be written.
 pub(super) async fn report(
     client: &Client,
     index: &TenantIndex,
     tenants: &BTreeMap<String, Tenant>,
-    failed: &BTreeMap<String, String>,
+    faults: &Faults,
 ) -> bool {
-    let api: Api<Tenant> = Api::all(client.clone());
-    let mut all = true;
-    for (name, tenant) in tenants {
-        let wanted = status(index, tenant, failed, Timestamp::now());
-        if tenant.status.as_ref() == Some(&wanted) {
-            continue;
-        }
-        let object = json!({
-            "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Tenant",
-            "metadata": {"name": name}, "status": wanted,
-        });
-        let parameters = PatchParams::apply(MANAGER).force();
-        match api.patch_status(name, &parameters, &Patch::Apply(object)).await {
-            Ok(_) => {}
-            // Deleted meanwhile.
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => {
-                all = false;
-                let error = api_message(&error);
-                tracing::warn!(tenant = name, error, "a status could not be written, it is tried again");
-            }
+    let changed = tenants.iter().filter_map(|(name, tenant)| {
+        let wanted = status(index, tenant, faults, Timestamp::now());
+        (tenant.status.as_ref() != Some(&wanted)).then(|| (name.clone(), wanted))
+    });
+    let changed: Vec<_> = changed.collect();
+    let written = futures::stream::iter(changed).map(|(name, wanted)| write(client.clone(), name, wanted));
+    let written: Vec<bool> = written.buffer_unordered(WRITES).collect().await;
+    written.into_iter().all(|written| written)
+}
+
+async fn write(client: Client, name: String, wanted: TenantStatus) -> bool {
+    let api: Api<Tenant> = Api::all(client);
+    let object = json!({
+        "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Tenant",
+        "metadata": {"name": name}, "status": wanted,
+    });
+    let parameters = PatchParams::apply(MANAGER).force();
+    match api.patch_status(&name, &parameters, &Patch::Apply(object)).await {
+        Ok(_) => true,
+        // Deleted meanwhile.
+        Err(kube::Error::Api(status)) if status.code == 404 => true,
+        Err(error) => {
+            let error = api_message(&error);
+            tracing::warn!(tenant = name, error, "a status could not be written, it is tried again");
+            false
         }
     }
-    all
 }
 
 /// The status that a tenant should have.
-fn status(
-    index: &TenantIndex,
-    tenant: &Tenant,
-    failed: &BTreeMap<String, String>,
-    now: Timestamp,
-) -> TenantStatus {
+fn status(index: &TenantIndex, tenant: &Tenant, faults: &Faults, now: Timestamp) -> TenantStatus {
     let name = tenant.name_any();
     let namespaces: Vec<&str> = index.namespaces_of(&name).collect();
-    let fault = namespaces.iter().find_map(|namespace| Some((namespace, failed.get(*namespace)?)));
+    let find = |all: &BTreeMap<String, String>| {
+        namespaces
+            .iter()
+            .find_map(|namespace| Some(format!("namespace `{namespace}`: {}", all.get(*namespace)?)))
+    };
+    let (fault, kept) = (find(&faults.failed), find(&faults.kept));
     let wrong = index.tenant(&name).and_then(|tenant| tenant.isolation.fault.as_ref());
-    let (holds, reason, message) = match (fault, wrong) {
-        (Some((namespace, error)), _) => {
-            ("False", "WriteFailed", format!("namespace `{namespace}`: {error}"))
-        }
-        (None, Some(TenantFault::ProfileMissing(profile))) => {
+    let (holds, reason, message) = match (fault, kept, wrong) {
+        (Some(error), ..) => ("False", "WriteFailed", error),
+        (None, Some(kept), _) => ("False", "DeletionBlocked", kept),
+        (None, None, Some(TenantFault::ProfileMissing(profile))) => {
             let message = format!("there is no IsolationProfile `{profile}`; the strictest walls are used");
             ("False", "ProfileMissing", message)
         }
-        (None, Some(TenantFault::ParentMissing(parent))) => {
+        (None, None, Some(TenantFault::ParentMissing(parent))) => {
             let message =
                 format!("there is no tenant `{parent}`, which is named as parent; nothing grows until then");
             ("False", "ParentMissing", message)
         }
-        (None, Some(TenantFault::ParentCircle(parent))) => {
+        (None, None, Some(TenantFault::ParentCircle(parent))) => {
             let message =
                 format!("the tenant is above itself, through `{parent}`; nothing grows until that ends");
             ("False", "ParentCircle", message)
         }
-        (None, None) => ("True", "InSync", "every namespace has its walls".to_owned()),
+        (None, None, None) if tenant.metadata.deletion_timestamp.is_some() => (
+            "False",
+            "Deleting",
+            "its namespaces are deleted, or wait for the grace time to be over".to_owned(),
+        ),
+        (None, None, None) => ("True", "InSync", "every namespace has its walls".to_owned()),
     };
     let last =
         tenant.status.as_ref().and_then(|status| status.conditions.iter().find(|last| last.type_ == "Ready"));

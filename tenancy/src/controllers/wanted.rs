@@ -128,10 +128,14 @@ fn bindings(tenant: &Tenant) -> Manifests {
 
 /// Every member reads the tenant and its profile; owners change it, as far as the walls let them.
 fn own_object(tenant: &Tenant) -> Manifests {
-    let rule = |resource: &str, name: &str, verbs: &[&str]| json!({"apiGroups": ["bailey.dev"], "resources": [resource], "resourceNames": [name], "verbs": verbs});
+    let own = |resource: &str, name: &str, verbs: &[&str]| rule("bailey.dev", resource, name, verbs);
     let name = tenant.name.as_str();
-    let read = [rule("tenants", name, &["get"]), rule("isolationprofiles", &tenant.profile, &["get"])];
-    let change = [rule("tenants", name, &["get", "patch", "update"])];
+    let read = [
+        own("tenants", name, &["get"]),
+        own("isolationprofiles", &tenant.profile, &["get"]),
+        rule("decisions.bailey.dev", "decisions", name, &["get"]),
+    ];
+    let change = [own("tenants", name, &["get", "patch", "update"])];
     let members: BTreeSet<_> = tenant.members.iter().map(|member| &member.subject).collect();
     let owners = tenant.members.iter().filter(|member| member.role == TenantRole::Owner);
     let owners: BTreeSet<_> = owners.map(|member| &member.subject).collect();
@@ -146,6 +150,10 @@ fn own_object(tenant: &Tenant) -> Manifests {
         }
     }
     all
+}
+
+fn rule(group: &str, resource: &str, name: &str, verbs: &[&str]) -> Value {
+    json!({"apiGroups": [group], "resources": [resource], "resourceNames": [name], "verbs": verbs})
 }
 
 /// A binding of a ClusterRole; none without subjects.

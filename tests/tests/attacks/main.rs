@@ -2,6 +2,7 @@
 //! within the limits passes. With the tenant's own credentials, on the real API server.
 
 mod controllers;
+mod deletion;
 mod hijack;
 mod network;
 mod placement;

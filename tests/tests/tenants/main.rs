@@ -1,6 +1,8 @@
 //! Tenants on a real API server: namespaces by self-service, rights in them, and the walls around them.
 
+mod decisions;
 mod discovery;
+mod lineage;
 mod namespaces;
 mod rights;
 mod walls;

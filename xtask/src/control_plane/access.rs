@@ -64,6 +64,12 @@ impl Access {
         self.folder.join("certs/ca.crt")
     }
 
+    /// The authority of the certificate that the API server shows to aggregated APIs, as a PEM file.
+    #[must_use]
+    pub fn proxy_authority(&self) -> PathBuf {
+        self.folder.join("certs/proxy-ca.crt")
+    }
+
     /// The certificate that Bailey serves its webhooks with.
     #[must_use]
     pub fn webhook_server(&self) -> Issued {

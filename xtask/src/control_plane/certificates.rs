@@ -50,7 +50,9 @@ impl Authority {
     /// # Errors
     /// When the folder cannot be written.
     pub fn server(&self, name: &str) -> Result<Issued> {
-        let names = ["localhost", "bailey.bailey-system.svc"].map(str::to_owned).to_vec();
+        let names = ["localhost", "bailey.bailey-system.svc", "bailey-decisions.bailey-system.svc"]
+            .map(str::to_owned)
+            .to_vec();
         let mut params = CertificateParams::new(names)?;
         params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

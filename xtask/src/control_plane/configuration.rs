@@ -17,6 +17,8 @@ pub(super) struct Files {
     pub(super) service_account_public: PathBuf,
     pub(super) tokens: PathBuf,
     pub(super) admission: PathBuf,
+    /// What the API server shows to aggregated APIs.
+    pub(super) proxy: Issued,
 }
 
 impl Files {
@@ -35,12 +37,14 @@ impl Files {
         write_private(&service_account_key, &key.serialize_pem())?;
         write(&service_account_public, &key.public_key_pem())?;
         authority.server("bailey")?;
+        let proxy = Authority::create(&certs, "proxy-ca")?.client("proxy-client", "front-proxy-client")?;
         Ok(Self {
             server: authority.server("apiserver")?,
             service_account_key,
             service_account_public,
             tokens: folder.join("tokens.csv"),
             admission: write_admission(folder, &webhook_client)?,
+            proxy,
         })
     }
 

@@ -180,9 +180,20 @@ fn api_server(binary: &Path, files: &Files, folder: &Path, etcd: u16, port: u16)
     file("--tls-private-key-file", &files.server.key);
     file("--token-auth-file", &files.tokens);
     file("--admission-control-config-file", &files.admission);
+    file("--requestheader-client-ca-file", &folder.join("certs/proxy-ca.crt"));
+    file("--proxy-client-cert-file", &files.proxy.certificate);
+    file("--proxy-client-key-file", &files.proxy.key);
     file("--service-account-key-file", &files.service_account_public);
     file("--service-account-signing-key-file", &files.service_account_key);
     command.arg("--service-account-issuer=https://kubernetes.default.svc");
+    command.args([
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-username-headers=X-Remote-User",
+    ]);
+    command.args([
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+    ]);
     command
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
 }
 
 /// Loads on a whole release server; all other benchmarks measure inside of one process.
-const WHOLE: [&str; 2] = ["webhook", "api_server"];
+const WHOLE: [&str; 3] = ["webhook", "api_server", "tenants"];
 
 /// Runs the criterion benchmarks of every crate, or the one that is named.
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {

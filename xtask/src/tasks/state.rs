@@ -24,6 +24,7 @@ pub(super) struct Bailey {
     pub(super) pid: u32,
     pub(super) webhook_port: u16,
     pub(super) http_port: u16,
+    pub(super) api_port: u16,
     /// Names the build of the binary that runs.
     pub(super) build: String,
 }
@@ -97,7 +98,8 @@ mod tests {
     #[test]
     fn survives_the_file() {
         let folder = tempfile::tempdir().unwrap();
-        let bailey = Bailey { pid: 7, webhook_port: 8443, http_port: 8080, build: "1-2".to_owned() };
+        let bailey =
+            Bailey { pid: 7, webhook_port: 8443, http_port: 8080, api_port: 8444, build: "1-2".to_owned() };
         let state =
             State { standalone: false, control_plane: vec![("etcd".to_owned(), 3)], bailey: Some(bailey) };
         state.save(folder.path()).unwrap();

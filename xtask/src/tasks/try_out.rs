@@ -27,6 +27,8 @@ A namespace of your own, and one that a wall keeps you from:
   kubectl create namespace team-a-web
   kubectl create namespace web
 
+Your tenant, its members and limits, and what would be admitted: kubectl tenant whoami (and --help)
+
 To be bob, the owner of the tenant team-b, who may do nothing here:
   export KUBECONFIG={bob}
 

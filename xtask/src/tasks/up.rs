@@ -53,8 +53,10 @@ pub(crate) fn up(arguments: &Arguments) -> Result<()> {
     let control_plane = build::binary()?;
     let mut state = State::load(&folder);
     let access = ensure_control_plane(&folder, &control_plane, &mut state)?;
-    let port = ensure_webhook(&access, &binary, &mut state)?;
-    install::webhooks(&access, port)?;
+    let bailey = ensure_webhook(&access, &binary, &mut state)?;
+    install::webhooks(&access, bailey.webhook_port)?;
+    install::decisions(&access, bailey.api_port)?;
+    install::kubectl_plugin(&access, &binary)?;
     say("installing sample policies");
     install_samples(&access, &modules)?;
     try_out::print_cluster(&access);
@@ -90,7 +92,13 @@ pub(super) fn release_binary() -> PathBuf {
 /// Remembers a daemon that was started with `settings`.
 pub(super) fn remember(settings: &Settings, pid: u32) -> Result<Bailey> {
     let build = build_of(&settings.binary)?;
-    Ok(Bailey { pid, webhook_port: settings.webhook_port, http_port: settings.http_port, build })
+    Ok(Bailey {
+        pid,
+        webhook_port: settings.webhook_port,
+        http_port: settings.http_port,
+        api_port: settings.api_port,
+        build,
+    })
 }
 
 fn folder(given: Option<&Path>) -> Result<PathBuf> {
@@ -121,40 +129,42 @@ fn ensure_control_plane(folder: &Path, binary: &Path, state: &mut State) -> Resu
 }
 
 /// Starts bailey and installs what it needs, in the order that works.
-fn ensure_webhook(access: &Access, binary: &Path, state: &mut State) -> Result<u16> {
+fn ensure_webhook(access: &Access, binary: &Path, state: &mut State) -> Result<Bailey> {
     let asked = access.run(&["get", "validatingwebhookconfigurations", "bailey"]).is_ok();
     if asked {
         // Nothing can be written before bailey answers.
-        let port = ensure_bailey(access, binary, state)?;
+        let bailey = ensure_bailey(access, binary, state)?;
         install::prerequisites(access)?;
-        return Ok(port);
+        return Ok(bailey);
     }
     say("installing custom resources and rights");
     install::prerequisites(access)?;
     ensure_bailey(access, binary, state)
 }
 
-fn ensure_bailey(access: &Access, binary: &Path, state: &mut State) -> Result<u16> {
+fn ensure_bailey(access: &Access, binary: &Path, state: &mut State) -> Result<Bailey> {
     let folder = access.folder();
     if let Some(bailey) = &state.bailey
         && state.bailey_runs(folder, &build_of(binary)?)
         && http::is_ok(bailey.http_port, "/readyz")
     {
         say("bailey runs already");
-        return Ok(bailey.webhook_port);
+        return Ok(bailey.clone());
     }
     let mut settings = Settings::for_cluster(binary, access)?;
     if let Some(bailey) = state.bailey.clone() {
         state.stop_bailey(folder);
         // The ports of before: the API server needs a moment to learn of others.
         (settings.webhook_port, settings.http_port) = (bailey.webhook_port, bailey.http_port);
+        settings.api_port = bailey.api_port;
     }
     say("starting bailey");
     let mut component = settings.spawn()?;
-    state.bailey = Some(remember(&settings, component.pid())?);
+    let bailey = remember(&settings, component.pid())?;
+    state.bailey = Some(bailey.clone());
     state.save(folder)?;
     settings.wait_ready(&mut component)?;
-    Ok(settings.webhook_port)
+    Ok(bailey)
 }
 
 fn install_samples(access: &Access, modules: &Path) -> Result<()> {

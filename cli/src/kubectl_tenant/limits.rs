@@ -1,0 +1,127 @@
+use std::io::Write;
+
+use serde_json::Value;
+use tenancy::self_service::{Limits, NamespaceLimits};
+
+use super::{Asked, TenantArg};
+use crate::Exit;
+use crate::output::{Cell, Table, fields, note};
+
+pub(super) async fn run(args: &TenantArg, asked: &mut Asked<'_, impl Write>) -> anyhow::Result<Exit> {
+    let tenant = asked.tenant(args).await?;
+    let limits = asked.session.limits(&tenant).await?;
+    let text = text(&limits, asked.colour);
+    let names = vec![format!("isolationprofile.bailey.dev/{}", limits.profile)];
+    let exit = asked.write(&limits, text, names)?;
+    let hidden: Vec<_> =
+        limits.namespaces.iter().filter(|one| !one.readable).map(|one| one.namespace.as_str()).collect();
+    if !hidden.is_empty() {
+        note(&format!("you may not read the quotas or limit ranges of {}", hidden.join(", ")));
+    }
+    Ok(exit)
+}
+
+fn text(limits: &Limits, colour: bool) -> String {
+    let most = limits.namespace_limit.map_or("no limit".to_owned(), |limit| limit.to_string());
+    let prefix = if limits.prefix.is_empty() { "any name" } else { &limits.prefix };
+    let built_in =
+        if limits.isolation.is_none() { " (not to be read: built-in walls, if there is none)" } else { "" };
+    let mut text = fields(
+        &[
+            ("Tenant", Cell::plain(&limits.tenant)),
+            ("Namespaces", Cell::plain(most)),
+            ("Prefix", Cell::plain(prefix)),
+            ("Profile", Cell::plain(&limits.profile).followed_by(built_in)),
+        ],
+        colour,
+    );
+    let mut rows = Vec::new();
+    if let Some(isolation) = &limits.isolation {
+        leaves(isolation, &mut String::new(), &mut rows);
+        if !rows.is_empty() {
+            let cells: Vec<_> =
+                rows.iter().map(|(name, value)| vec![Cell::plain(name), Cell::plain(value)]).collect();
+            text.push('\n');
+            text.push_str(&Table::new(&["WALL", "VALUE"], colour).render(&cells));
+        }
+    }
+    let cells: Vec<_> = limits.namespaces.iter().flat_map(in_namespace).collect();
+    if !cells.is_empty() {
+        text.push('\n');
+        text.push_str(&Table::new(&["NAMESPACE", "FROM", "WHAT", "MOST"], colour).render(&cells));
+    }
+    text
+}
+
+fn in_namespace(limits: &NamespaceLimits) -> Vec<Vec<Cell>> {
+    let row = |from: String, what: &str, most: &str| {
+        vec![Cell::plain(&limits.namespace), Cell::plain(from), Cell::plain(what), Cell::plain(most)]
+    };
+    let mut rows = Vec::new();
+    for (quota, hard) in &limits.quotas {
+        rows.extend(hard.iter().map(|(what, most)| row(format!("ResourceQuota/{quota}"), what, most)));
+    }
+    for (range, items) in &limits.limit_ranges {
+        for item in items {
+            let mut values = Vec::new();
+            leaves(item, &mut String::new(), &mut values);
+            let of = item.get("type").and_then(Value::as_str).unwrap_or_default();
+            let values = values.iter().filter(|(name, _)| name != "type");
+            rows.extend(
+                values
+                    .map(|(name, value)| row(format!("LimitRange/{range}"), &format!("{of} {name}"), value)),
+            );
+        }
+    }
+    rows
+}
+
+/// The values of a structure by their paths, such as `network.mode`.
+fn leaves(value: &Value, path: &mut String, rows: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields {
+                let length = path.len();
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(name);
+                leaves(value, path, rows);
+                path.truncate(length);
+            }
+        }
+        // What says nothing is in the way.
+        Value::Object(_) => {}
+        Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
+            let items: Vec<_> = items.iter().map(plain).collect();
+            rows.push((path.clone(), items.join(", ")));
+        }
+        other => rows.push((path.clone(), plain(other))),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_structure_is_shown_by_paths() {
+        let mut rows = Vec::new();
+        let value = json!({"network": {"mode": "Isolated", "egress": ["a", "b"]}, "allow": {}, "n": 3, "o": [{"a": 1}]});
+        leaves(&value, &mut String::new(), &mut rows);
+        let said: Vec<_> = rows.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let expected = ["n=3", "network.egress=a, b", "network.mode=Isolated", "o=[{\"a\":1}]"];
+        let mut sorted = said.clone();
+        sorted.sort();
+        assert_eq!(sorted, expected);
+    }
+}
