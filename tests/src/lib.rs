@@ -5,6 +5,7 @@
 //! always for a condition ([`until`]). Everything stops with the test process, however it ends.
 
 mod apply;
+mod kinds;
 mod namespace;
 mod outcome;
 mod policies;
@@ -14,11 +15,12 @@ mod wait;
 mod world;
 
 pub use apply::{Objects, documents};
+pub use kinds::{is_forbidden, kinds, let_in, may, may_with};
 pub use namespace::Namespace;
 pub use outcome::{Refusal, refusal};
 pub use policies::{conditions, required_label};
 pub use standalone::{Standalone, https_client};
-pub use tenant::{Tenant, create_namespace, namespaces, until_may_create};
+pub use tenant::{Tenant, create_namespace, give_namespace, namespaces, until_may_create};
 pub use wait::{SOON, until, until_some};
 pub use world::{Bailey, World};
 pub use xtask::control_plane::{ADMIN, ALICE, BOB, CAROL, User};

@@ -19,7 +19,15 @@ impl Tenant {
     /// # Panics
     /// When it is refused, or not in sync soon.
     pub async fn create(name: &str, spec: &str) -> Self {
-        let tenant = Self { name: name.to_owned(), admin: Objects::new(World::shared().client(ADMIN).await) };
+        Self::create_in(World::shared(), name, spec).await
+    }
+
+    /// The same in another world.
+    ///
+    /// # Panics
+    /// As [`Tenant::create`].
+    pub async fn create_in(world: &World, name: &str, spec: &str) -> Self {
+        let tenant = Self { name: name.to_owned(), admin: Objects::new(world.client(ADMIN).await) };
         tenant.set(spec).await;
         tenant
     }
@@ -80,6 +88,24 @@ pub async fn create_namespace(user: User, name: &str, labels: serde_json::Value)
         "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels},
     });
     namespaces(user).await.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await
+}
+
+/// Gives a tenant a namespace as the administrator, and waits until its walls stand.
+///
+/// # Panics
+/// When it is refused, or its walls do not stand soon.
+pub async fn give_namespace(world: &World, tenant: &str, name: &str) {
+    let object = json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"bailey.dev/tenant": tenant}},
+    });
+    let all: Api<Namespace> = Api::all(world.client(ADMIN).await);
+    all.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    until("the walls of the namespace stand", async || {
+        let found = all.get(name).await.unwrap();
+        found.metadata.labels.is_some_and(|labels| labels.contains_key("bailey.dev/walls"))
+    })
+    .await;
 }
 
 /// Waits until the API server's own rights of a user have followed.

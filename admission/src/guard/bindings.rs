@@ -8,6 +8,9 @@ use super::Question;
 /// Groups in which everybody is.
 const EVERYBODY: [&str; 3] = ["system:authenticated", "system:unauthenticated", "system:serviceaccounts"];
 
+/// Whoever shows no credentials.
+const ANONYMOUS: &str = "system:anonymous";
+
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 struct Binding {
@@ -66,6 +69,7 @@ fn foreign(question: &Question<'_>, tenant: &Tenant, subject: &Named) -> Option<
             let everybody = EVERYBODY.contains(&name) || (of_namespace.is_some() && !own);
             everybody.then(|| format!("the group `{name}`, in which others are"))
         }
+        "User" if name == ANONYMOUS => Some(format!("`{name}`, which is everybody without a name")),
         "User" => {
             let (namespace, _) = name.strip_prefix("system:serviceaccount:")?.split_once(':')?;
             (question.tenants.name_for(namespace) != Some(tenant.name.as_str()))

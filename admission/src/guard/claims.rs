@@ -1,13 +1,18 @@
 //! Claims for volumes that exist already.
 
-use model::Holder;
+use model::{Holder, Operation};
 use serde_json::Value;
 
 use super::Question;
+use super::classes::storage_classes;
 
 /// A claim takes no volume of others: neither by its name, nor by copying a claim of another namespace.
 pub(super) fn takes_a_foreign_volume(question: &Question<'_>) -> Option<String> {
     let tenant = question.tenant()?;
+    // Controllers bind claims to volumes; what they create is what a template of the tenant says.
+    if question.asker.controller && question.request.operation != Operation::Create {
+        return None;
+    }
     let object = question.object()?;
     let volume = object.pointer("/spec/volumeName").and_then(Value::as_str).filter(|name| !name.is_empty());
     if let Some(volume) = volume.filter(|volume| !is_own(question, volume)) {
@@ -39,8 +44,8 @@ fn is_own(question: &Question<'_>, volume: &str) -> bool {
 pub(super) fn takes_any_volume(question: &Question<'_>) -> Option<String> {
     question.tenant()?;
     let object = question.object()?;
-    let spec = |name: &str| object.pointer(&format!("/spec/{name}")).and_then(Value::as_str);
-    let any = spec("storageClassName") == Some("") && spec("volumeName").is_none_or(str::is_empty);
+    let volume = object.pointer("/spec/volumeName").and_then(Value::as_str);
+    let any = storage_classes(object).contains(&"") && volume.is_none_or(str::is_empty);
     any.then(|| {
         "spec.storageClassName is empty, which takes any volume without a class that fits: name a StorageClass, or \
          a volume of the tenant in spec.volumeName"

@@ -9,13 +9,20 @@ use super::pods::{PodSpec, placement};
 
 /// PriorityClasses with which Kubernetes' own Pods drive out all others.
 const SYSTEM_PRIORITIES: &str = "system-";
+/// The annotation with which claims named their class once; it still counts before the field.
+const OLD_STORAGE_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 /// The annotation with which Ingresses named their class once; controllers still read it.
 const OLD_INGRESS_CLASS: &str = "kubernetes.io/ingress.class";
 
 /// A claim names an allowed StorageClass. The empty name, which takes any volume without a class, is one too.
 pub(super) fn is_foreign_storage(question: &Question<'_>) -> Option<String> {
-    let class = text(question.object()?, "/spec/storageClassName")?;
-    refuse(question, ClassKind::Storage, &[class.as_str()])
+    refuse(question, ClassKind::Storage, &storage_classes(question.object()?))
+}
+
+/// The classes that a claim names: the old annotation, where there is one, is what Kubernetes goes by.
+pub(super) fn storage_classes(claim: &Value) -> Vec<&str> {
+    let old = claim.pointer("/metadata/annotations").and_then(|notes| notes.get(OLD_STORAGE_CLASS));
+    [claim.pointer("/spec/storageClassName"), old].into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// An Ingress names an allowed IngressClass.

@@ -121,6 +121,9 @@ impl Guard {
                 edits::apply(request, &edits)
             }
             Phase::Validate => {
+                if request.is_namespace() && request.operation == Operation::Delete {
+                    self.slots.free_known(&tenants);
+                }
                 let mut rules = RULES.iter().filter(|rule| rule.concerns(&question));
                 rules.try_for_each(|rule| rule.check(&question)).map(|()| None)
             }
@@ -146,10 +149,12 @@ impl Guard {
         self.reserved.give_back(request);
     }
 
-    /// Waits, bounded, until the walls of a Pod's namespace stand: those of a new one take a moment.
+    /// Waits, bounded, until it is known whose a request's namespace is, and for a Pod until its walls stand: those
+    /// of a new one take a moment.
     pub(crate) async fn settle(&self, request: &Request, deadline: Instant) {
         let stands = |tenants: &Arc<TenantIndex>| objects::walls_are_missing(tenants, request).is_none();
-        if !objects::is_new_pod(request) || stands(&self.tenants.borrow()) {
+        let passes = is_controller(request) && !objects::is_new_pod(request);
+        if passes || !objects::waits(request) || stands(&self.tenants.borrow()) {
             return;
         }
         // What is left is for the answer.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
 use model::{NAMESPACE_NAME_LABEL, Network, TENANT_LABEL};
 use serde::Deserialize;
 
@@ -93,7 +94,7 @@ impl Wall<'_> {
 
     fn allows(&self, peer: &Peer, outward: bool) -> bool {
         if let Some(block) = &peer.ip_block {
-            return outward && self.declared.egress.contains(&block.cidr);
+            return outward && self.declared.egress.iter().any(|range| is_within(&block.cidr, range));
         }
         let Some(selector) = &peer.namespace_selector else { return true };
         let labels = selector.match_labels.as_ref();
@@ -103,5 +104,26 @@ impl Wall<'_> {
         let declared =
             named.is_some_and(|name| !outward && self.declared.ingress_from.iter().any(|from| from == name));
         label(TENANT_LABEL) == Some(self.tenant) || of_tenant || declared
+    }
+}
+
+/// Whether a range of addresses is another one, or a part of it.
+fn is_within(part: &str, whole: &str) -> bool {
+    let parsed = part.parse::<IpNet>().ok().zip(whole.parse::<IpNet>().ok());
+    part == whole || parsed.is_some_and(|(part, whole)| whole.contains(&part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_range_is_within_it_and_nothing_wider_is() {
+        assert!(is_within("10.1.0.0/16", "10.0.0.0/8") && is_within("10.0.0.0/8", "10.0.0.0/8"));
+        assert!(is_within("2001:db8::/48", "2001:db8::/32"));
+        for part in ["0.0.0.0/0", "10.0.0.0/7", "11.0.0.0/8", "::/0", "::ffff:10.0.0.0/104", "10.0.0.0", "x"]
+        {
+            assert!(!is_within(part, "10.0.0.0/8"), "{part}");
+        }
     }
 }

@@ -26,12 +26,21 @@ pub(super) fn is_managed(question: &Question<'_>) -> Option<String> {
     wrong.then(|| format!("the label `{MANAGED_LABEL}` is Bailey's, leave it out"))
 }
 
-/// No Pod starts in a tenant's namespace before its walls stand.
+/// No Pod starts in a tenant's namespace before its walls stand, and users write nothing into a namespace before it
+/// is known whose it is.
 pub(super) fn comes_before_the_walls(question: &Question<'_>) -> Option<String> {
-    if !is_new_pod(question.request) {
+    let request = question.request;
+    // The cluster's own controllers furnish new namespaces.
+    let passes = question.asker.controller && !is_new_pod(request);
+    if passes || !waits(request) {
         return None;
     }
-    walls_are_missing(question.tenants, question.request)
+    walls_are_missing(question.tenants, request)
+}
+
+/// Whether a request waits for what is around its namespace.
+pub(super) fn waits(request: &Request) -> bool {
+    !request.is_cluster_scoped() && matches!(request.operation, Operation::Create | Operation::Update)
 }
 
 pub(super) fn is_new_pod(request: &Request) -> bool {
@@ -50,7 +59,7 @@ pub(super) fn walls_are_missing(tenants: &TenantIndex, request: &Request) -> Opt
             "the namespace `{name}` is so new that it is not known whose it is, try again in a moment"
         )),
         Some(state) => {
-            let tenant = state.tenant.as_deref()?;
+            let tenant = state.tenant.as_deref().filter(|_| is_new_pod(request))?;
             (tenants.tenant(tenant).is_some() && !state.stands()).then(|| {
                 format!("the walls of the namespace `{name}` do not stand yet, try again in a moment")
             })

@@ -35,6 +35,8 @@ pub(super) struct Asker<'a> {
     /// Whether they belong to a tenant, or are a service account in a namespace of one.
     pub(super) member: bool,
     roles: BTreeMap<&'a str, TenantRole>,
+    /// The tenant in whose namespace they live, if they are a service account.
+    home: Option<&'a str>,
 }
 
 impl<'a> Asker<'a> {
@@ -45,12 +47,17 @@ impl<'a> Asker<'a> {
         controller: bool,
     ) -> Self {
         let roles = tenants.roles_of(&request.user);
-        let home = tenants.home_of(&request.user).is_some_and(|tenant| tenants.tenant(tenant).is_some());
-        Self { administrator, controller, member: !roles.is_empty() || home, roles }
+        let home = tenants.home_of(&request.user).filter(|tenant| tenants.tenant(tenant).is_some());
+        Self { administrator, controller, member: !roles.is_empty() || home.is_some(), roles, home }
     }
 
     pub(super) fn owns(&self, tenant: &str) -> bool {
         self.roles.get(tenant) == Some(&TenantRole::Owner)
+    }
+
+    /// Whether they have a role in a tenant, or live in it.
+    pub(super) fn belongs_to(&self, tenant: &str) -> bool {
+        self.roles.contains_key(tenant) || self.home == Some(tenant)
     }
 
     /// The tenants they own.
@@ -126,7 +133,7 @@ impl<'a> Question<'a> {
             && let Some(old) = read(self.request.old_object.as_ref())
         {
             let same = |path: &str| new.pointer(path) == old.pointer(path);
-            if same("/spec") && same("/metadata/annotations") {
+            if same("/spec") && same("/metadata/annotations") && same("/status/loadBalancer") {
                 return None;
             }
         }

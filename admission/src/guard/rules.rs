@@ -70,6 +70,19 @@ const PODS: Concerned = Several(&[
     ("batch", "jobs"),
     ("batch", "cronjobs"),
 ]);
+/// Pods, and what gives one a node.
+const PLACED: Concerned = Several(&[
+    ("", "pods"),
+    ("", "bindings"),
+    ("", "podtemplates"),
+    ("", "replicationcontrollers"),
+    ("apps", "deployments"),
+    ("apps", "replicasets"),
+    ("apps", "statefulsets"),
+    ("apps", "daemonsets"),
+    ("batch", "jobs"),
+    ("batch", "cronjobs"),
+]);
 const HOSTS: Concerned = Several(&[
     ("networking.k8s.io", "ingresses"),
     (GATEWAY, "gateways"),
@@ -122,7 +135,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("readable-pods", PODS, WRITES, Everybody, pods::cannot_be_read),
     rule("images", PODS, WRITES, Everybody, images::are_not_allowed),
     rule("volumes", PODS, WRITES, Everybody, volumes::are_not_allowed),
-    rule("node-name", PODS, CREATE, Users, placement::names_its_node),
+    rule("node-name", PLACED, CREATE, Everybody, placement::names_its_node),
     rule("node-selector", PODS, WRITES, Everybody, placement::selects_other_nodes),
     rule("tolerations", PODS, WRITES, Everybody, placement::tolerates_too_much),
     rule("scheduler", PODS, WRITES, Everybody, placement::has_another_scheduler),
@@ -135,7 +148,7 @@ pub(super) const RULES: &[Rule] = &[
     // What Pods use, and how they are reached.
     rule("device-class", DEVICES, WRITES, Everybody, classes::is_foreign_device),
     rule("storage-class", CLAIMS, WRITES, Everybody, classes::is_foreign_storage),
-    rule("foreign-volume", CLAIMS, WRITES, Users, claims::takes_a_foreign_volume),
+    rule("foreign-volume", CLAIMS, WRITES, Everybody, claims::takes_a_foreign_volume),
     rule("any-volume", CLAIMS, CREATE, Everybody, claims::takes_any_volume),
     rule("service-type", SERVICES, WRITES, Users, services::has_another_type),
     rule("service-address", SERVICES, WRITES, Users, services::claims_an_address),
@@ -147,7 +160,7 @@ pub(super) const RULES: &[Rule] = &[
     // When.
     Rule {
         code: Code::TenantNotReady,
-        ..rule("standing-walls", One("", "pods"), CREATE, Everybody, objects::comes_before_the_walls)
+        ..rule("standing-walls", Everything, WRITES, Everybody, objects::comes_before_the_walls)
     },
     Rule {
         code: Code::TenantSuspended,

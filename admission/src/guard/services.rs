@@ -20,8 +20,12 @@ pub(super) fn claims_an_address(question: &Question<'_>) -> Option<String> {
     let object = question.object()?;
     let listed = object.pointer("/spec/externalIPs").and_then(Value::as_array).into_iter().flatten();
     let single = object.pointer("/spec/loadBalancerIP");
+    // Traffic for those goes to the Service too. They are the load balancer's to write, and no member's.
+    let given =
+        object.pointer("/status/loadBalancer/ingress").and_then(Value::as_array).into_iter().flatten();
+    let given = given.filter(|_| writes_status(question)).filter_map(|one| one.get("ip"));
     let claimed: Vec<&str> =
-        listed.chain(single).filter_map(Value::as_str).filter(|ip| !ip.is_empty()).collect();
+        listed.chain(single).chain(given).filter_map(Value::as_str).filter(|ip| !ip.is_empty()).collect();
     question.rules().find_map(|rules| {
         let ranges = &rules.services.external_ips;
         let is_own = |text: &str| {
@@ -32,6 +36,10 @@ pub(super) fn claims_an_address(question: &Question<'_>) -> Option<String> {
         let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
         Some(format!("the address `{foreign}` is not yours: allowed are {allowed} ({})", rules.source))
     })
+}
+
+fn writes_status(question: &Question<'_>) -> bool {
+    question.asker.member && question.request.sub_resource == "status"
 }
 
 /// A Service's name for something outside is one that the profile knows.

@@ -55,6 +55,13 @@ impl Slots {
         Ok(())
     }
 
+    /// Frees the slots of namespaces that the snapshot has: those count there. To be called while one that is deleted
+    /// is still known, for afterwards it would seem not to have come yet.
+    pub(super) fn free_known(&self, tenants: &TenantIndex) {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|(_, name, _), _| tenants.name_for(name).is_none());
+    }
+
     /// Gives back what a review took.
     pub(super) fn give_back(&self, request: &Request) {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -20,14 +20,29 @@ const LAST_APPLIED: &str = "/metadata/annotations/kubectl.kubernetes.io~1last-ap
 /// namespaces, and the members of their tenants.
 pub(super) fn is_the_clusters(question: &Question<'_>) -> Option<String> {
     let (request, resource) = (question.request, &question.request.resource);
-    let allowed = request.is_namespace()
-        || QUESTIONS.contains(&resource.group.as_str())
+    if request.is_namespace() {
+        return is_no_namespace_of_theirs(question);
+    }
+    let allowed = QUESTIONS.contains(&resource.group.as_str())
         || (resource.group == "bailey.dev" && resource.resource == "tenants");
     if allowed || !request.is_cluster_scoped() {
         return None;
     }
     let what = &request.kind.kind;
     Some(format!("a {what} is the whole cluster's, and members of tenants write none: ask an administrator"))
+}
+
+/// Members delete namespaces of their tenants only, and finalize none: what is in it would be left to whoever has
+/// its name next.
+fn is_no_namespace_of_theirs(question: &Question<'_>) -> Option<String> {
+    let request = question.request;
+    if request.sub_resource == "finalize" {
+        return Some("namespaces are finalized by Kubernetes, which empties them first".to_owned());
+    }
+    let name = &request.name;
+    let theirs = question.tenants.name_for(name).is_some_and(|tenant| question.asker.belongs_to(tenant));
+    (request.operation == Operation::Delete && !theirs)
+        .then(|| format!("the namespace `{name}` is not of a tenant of yours: ask an administrator"))
 }
 
 /// An owner changes who belongs to the tenant, and nothing else of it.

@@ -1,11 +1,11 @@
 use serde_json::Value;
 
-/// The host names that an Ingress, a Gateway or one of its routes uses, in lower case. An empty one means every
-/// name.
+/// The host names that an Ingress, a Gateway or one of its routes uses, in lower case and without the dot of the
+/// root. An empty one means every name.
 pub fn hosts(object: &Value) -> Vec<String> {
     let texts = |list: Option<&Value>, field: &str| -> Vec<String> {
         let items = list.and_then(Value::as_array).into_iter().flatten();
-        let text = |item: &Value| item.get(field).and_then(Value::as_str).unwrap_or_default().to_lowercase();
+        let text = |item: &Value| item.get(field).and_then(Value::as_str).map(plain).unwrap_or_default();
         items.map(text).collect()
     };
     let spec = object.get("spec");
@@ -17,11 +17,11 @@ pub fn hosts(object: &Value) -> Vec<String> {
     // Routes have rules too, without hosts of their own.
     if find("parentRefs").is_some() || find("hostnames").is_some() {
         let names = find("hostnames").and_then(Value::as_array).into_iter().flatten();
-        found = names.filter_map(Value::as_str).map(str::to_lowercase).collect();
+        found = names.filter_map(Value::as_str).map(plain).collect();
     }
     for tls in find("tls").and_then(Value::as_array).into_iter().flatten() {
         let names = tls.get("hosts").and_then(Value::as_array).into_iter().flatten();
-        found.extend(names.filter_map(Value::as_str).map(str::to_lowercase));
+        found.extend(names.filter_map(Value::as_str).map(plain));
     }
     if find("defaultBackend").is_some() {
         found.push(String::new());
@@ -29,6 +29,12 @@ pub fn hosts(object: &Value) -> Vec<String> {
     found.sort();
     found.dedup();
     found
+}
+
+/// A name as all of its spellings are.
+fn plain(name: &str) -> String {
+    let name = name.to_lowercase();
+    name.strip_suffix('.').map(str::to_owned).unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -50,6 +56,10 @@ mod tests {
         let route =
             json!({"spec": {"parentRefs": [{}], "hostnames": ["x.example.com"], "rules": [{"matches": []}]}});
         assert_eq!(hosts(&route), ["x.example.com"]);
+        assert_eq!(
+            hosts(&json!({"spec": {"listeners": [{"hostname": "B.example.com."}]}})),
+            ["b.example.com"]
+        );
         // A route without names takes those of its Gateway, which is held against the rules itself.
         assert!(hosts(&json!({"spec": {"parentRefs": [{}], "rules": [{}]}})).is_empty());
         assert!(hosts(&json!({"spec": {"rules": "?"}})).is_empty() && hosts(&json!(1)).is_empty());

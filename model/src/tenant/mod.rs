@@ -155,7 +155,7 @@ pub struct NamespaceState {
     pub tenant: Option<String>,
     /// Those of its labels that are walls: of Pod Security, and [`WALLS_LABEL`].
     pub labels: BTreeMap<String, String>,
-    /// Whether it is being deleted.
+    /// Whether it is being deleted: nothing is put into it any more, and its name may soon be another tenant's.
     pub terminating: bool,
 }
 

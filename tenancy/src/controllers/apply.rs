@@ -18,8 +18,9 @@ pub(super) const MANAGER: &str = "bailey-tenants";
 /// The most writes at once.
 const WRITES: usize = 16;
 
-/// Takes every step: deletions first, bindings last, for their roles have to be there. Says of each what came of it.
-pub(super) async fn take(client: &Client, steps: Vec<Step>) -> Vec<(Step, Result<(), String>)> {
+/// Takes every step: deletions first, bindings last, for their roles have to be there. Says of each what came of it:
+/// whether it was taken, or its namespace was gone.
+pub(super) async fn take(client: &Client, steps: Vec<Step>) -> Vec<(Step, Result<bool, String>)> {
     let mut stages = [Vec::new(), Vec::new(), Vec::new()];
     for step in steps {
         let [deletions, others, bindings] = &mut stages;
@@ -39,7 +40,7 @@ pub(super) async fn take(client: &Client, steps: Vec<Step>) -> Vec<(Step, Result
     results
 }
 
-async fn all(client: &Client, steps: Vec<Step>) -> Vec<(Step, Result<(), String>)> {
+async fn all(client: &Client, steps: Vec<Step>) -> Vec<(Step, Result<bool, String>)> {
     let each = futures::stream::iter(steps).map(|step| async move {
         let result = match &step {
             Step::Label(namespace, labels) => label(client, namespace, labels).await,
@@ -56,32 +57,32 @@ pub(super) async fn label(
     client: &Client,
     namespace: &str,
     labels: &BTreeMap<String, String>,
-) -> kube::Result<()> {
+) -> kube::Result<bool> {
     let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
     let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     let patched = Api::<Namespace>::all(client.clone()).patch_metadata(namespace, &parameters, &patch).await;
     unless_gone(patched.map(drop))
 }
 
-async fn apply(client: &Client, key: &Key, fields: &Value) -> kube::Result<()> {
+async fn apply(client: &Client, key: &Key, fields: &Value) -> kube::Result<bool> {
     let parameters = PatchParams::apply(MANAGER).force();
     let applied = api(client, key).patch(&key.name, &parameters, &Patch::Apply(manifest(key, fields))).await;
     unless_gone(applied.map(drop))
 }
 
-async fn delete(client: &Client, key: &Key) -> kube::Result<()> {
+async fn delete(client: &Client, key: &Key) -> kube::Result<bool> {
     match api(client, key).delete(&key.name, &DeleteParams::default()).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        result => result.map(drop),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
+        result => result.map(|_| true),
     }
 }
 
-/// What is gone with its namespace needs nothing. A binding whose role is missing is not found either: that is
+/// Whether it was done: what is gone with its namespace needs nothing, and is not there either. A binding whose role is missing is not found either: that is
 /// an error.
-fn unless_gone(result: kube::Result<()>) -> kube::Result<()> {
+fn unless_gone(result: kube::Result<()>) -> kube::Result<bool> {
     match result {
-        Err(kube::Error::Api(status)) if is_gone(&status) => Ok(()),
-        result => result,
+        Err(kube::Error::Api(status)) if is_gone(&status) => Ok(false),
+        result => result.map(|()| true),
     }
 }
 

@@ -113,7 +113,8 @@ impl Controller {
         for (step, result) in apply::take(&self.client, plan.steps).await {
             let key = step.key();
             match result {
-                Ok(()) => self.observed.note(step),
+                Ok(true) => self.observed.note(step),
+                Ok(false) => {}
                 Err(error) => {
                     let (kind, namespace, name) = (format!("{:?}", key.kind), &key.namespace, &key.name);
                     tracing::warn!(

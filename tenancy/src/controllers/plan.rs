@@ -197,7 +197,8 @@ fn rights_in_cluster(now: &Situation<'_>, wishes: &mut Wishes, plan: &mut Plan) 
 }
 
 fn in_namespace(now: &Situation<'_>, tenant: &Tenant, wanted: &Wanted, namespace: &str, plan: &mut Plan) {
-    let Some(state) = now.index.namespace(namespace) else { return };
+    // One that goes is emptied: what is written now could reach the next namespace of its name.
+    let Some(state) = now.index.namespace(namespace).filter(|state| !state.terminating) else { return };
     let before = plan.steps.len();
     let right = |(name, value): (&String, &String)| state.labels.get(name) == Some(value);
     if !wanted.labels.iter().all(right) {

@@ -48,6 +48,19 @@ fn index(tenant: Tenant, namespaces: &[&str], stand: bool) -> TenantIndex {
     )
 }
 
+#[test]
+fn a_namespace_that_goes_gets_nothing_any_more() {
+    let tenant = tenant(&[("alice", TenantRole::Owner)], Contents::default());
+    let going = NamespaceState {
+        terminating: true,
+        ..NamespaceState::of(BTreeMap::from([(TENANT_LABEL.to_owned(), "alpha".to_owned())]))
+    };
+    let namespaces = [("alpha-one".to_owned(), Arc::new(going))];
+    let plan = next(&TenantIndex::new([Arc::new(tenant)], namespaces), &Found::new(), 100);
+    assert!(plan.steps.iter().all(|step| step.key().namespace.is_empty()), "{plan:?}");
+    assert!(plan.standing.is_empty());
+}
+
 fn next(index: &TenantIndex, found: &Found, most: usize) -> Plan {
     let (secrets, resting) =
         (BTreeMap::from([("registry".to_owned(), json!({"data": {}}))]), BTreeSet::new());

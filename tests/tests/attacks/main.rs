@@ -1,8 +1,13 @@
 //! What a tenant tries against the rules of its profile: each attack runs into its wall, and the same thing
 //! within the limits passes. With the tenant's own credentials, on the real API server.
 
+mod controllers;
 mod deletion;
+mod hijack;
+mod network;
+mod placement;
 mod pods;
+mod references;
 mod rights;
 mod services;
 mod storage;
@@ -65,6 +70,7 @@ kind: IsolationProfile
 metadata: {name: siege}
 spec:
   podSecurity: {enforce: privileged, warn: privileged, audit: privileged}
+  network: {egress: [203.0.113.0/24], ingressFrom: [ingress]}
   labels: {required: {cost-centre: "4*"}, defaults: {cost-centre: "4711"}, forbidden: ["platform/*"]}
   annotations: {defaults: {owner: siege}, forbidden: ["scheduler.alpha.kubernetes.io/*"]}
   allow:

@@ -1,54 +1,12 @@
 //! Every kind that the API server serves, tried by a user of another tenant.
 
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::discovery::{ApiCapabilities, ApiResource, Discovery, Scope, verbs};
+use kube::api::{DynamicObject, ListParams};
+use kube::discovery::{Scope, verbs};
 use serde_json::json;
-use tests::{ADMIN, ALICE, BOB, User, World};
+use tests::{ADMIN, ALICE, BOB, User, World, is_forbidden, kinds, let_in};
 
 use crate::{Tenant, create, until_may_create};
-
-/// Every kind with what can be done with it.
-async fn kinds() -> Vec<(ApiResource, ApiCapabilities)> {
-    let discovery = Discovery::new(World::shared().client(ADMIN).await).run().await.unwrap();
-    discovery.groups().flat_map(|group| group.recommended_resources()).collect()
-}
-
-/// What a user who may do nothing with a kind is let do all the same.
-async fn let_in(api: &Api<DynamicObject>, kind: &ApiResource, can: &ApiCapabilities) -> Vec<&'static str> {
-    let object: DynamicObject = serde_json::from_value(json!({
-        "apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "attack"},
-    }))
-    .unwrap();
-    let merge = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));
-    let (delete, list) = (DeleteParams::default(), ListParams::default());
-    let mut found = Vec::new();
-    let mut tried = |verb: &'static str, refused: bool| found.extend((!refused).then_some(verb));
-    if can.supports_operation(verbs::LIST) {
-        tried("list", is_forbidden(api.list(&list).await));
-    }
-    if can.supports_operation(verbs::GET) {
-        tried("get", is_forbidden(api.get("attack").await));
-    }
-    if can.supports_operation(verbs::CREATE) {
-        tried("create", is_forbidden(api.create(&PostParams::default(), &object).await));
-    }
-    if can.supports_operation(verbs::PATCH) {
-        tried("patch", is_forbidden(api.patch("attack", &PatchParams::default(), &merge).await));
-    }
-    if can.supports_operation(verbs::DELETE) {
-        tried("delete", is_forbidden(api.delete("attack", &delete).await));
-    }
-    if can.supports_operation(verbs::DELETE_COLLECTION) {
-        tried("deletecollection", is_forbidden(api.delete_collection(&delete, &list).await));
-    }
-    found
-}
-
-/// Whether RBAC refused: 403, and not by an admission webhook.
-fn is_forbidden<T>(result: kube::Result<T>) -> bool {
-    matches!(result, Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains("cannot"))
-}
 
 #[tokio::test]
 async fn no_kind_of_another_tenant_is_read_or_written() {
@@ -58,7 +16,7 @@ async fn no_kind_of_another_tenant_is_read_or_written() {
     create(ADMIN, "fort-a-one", json!({"bailey.dev/tenant": "fort-a"})).await.unwrap();
     create(ADMIN, "fort-b-one", json!({"bailey.dev/tenant": "fort-b"})).await.unwrap();
     until_may_create(ALICE, "fort-a-x").await;
-    let kinds = kinds().await;
+    let kinds = kinds(world).await;
     let namespaced: Vec<_> = kinds.iter().filter(|(_, can)| can.scope == Scope::Namespaced).collect();
     assert!(namespaced.len() > 25, "only {} kinds were discovered", namespaced.len());
     for (user, namespace) in [(BOB, "fort-a-one"), (ALICE, "fort-b-one")] {
@@ -75,7 +33,7 @@ async fn nothing_of_the_whole_cluster_is_an_owners() {
     Tenant::create("small", "{members: [{kind: User, name: alice, role: owner}]}").await;
     until_may_create(ALICE, "small-x").await;
     let client = World::shared().client(ALICE).await;
-    for (kind, can) in kinds().await.iter().filter(|(_, can)| can.scope == Scope::Cluster) {
+    for (kind, can) in kinds(World::shared()).await.iter().filter(|(_, can)| can.scope == Scope::Cluster) {
         let found = let_in(&Api::all_with(client.clone(), kind), kind, can).await;
         match kind.plural.as_str() {
             // The right to create namespaces is the owner's; a wall refuses this one for its name.
@@ -86,7 +44,7 @@ async fn nothing_of_the_whole_cluster_is_an_owners() {
         }
     }
     // All objects of a kind at once, in every namespace.
-    for (kind, can) in kinds().await.iter().filter(|(_, can)| can.scope == Scope::Namespaced) {
+    for (kind, can) in kinds(World::shared()).await.iter().filter(|(_, can)| can.scope == Scope::Namespaced) {
         if can.supports_operation(verbs::LIST) {
             let everywhere =
                 Api::<DynamicObject>::all_with(client.clone(), kind).list(&ListParams::default()).await;

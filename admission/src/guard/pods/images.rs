@@ -51,10 +51,15 @@ fn pulled(policy: Option<&str>, rules: &ImageRules) -> Option<String> {
 /// A reference with the parts that may be left out: `nginx` is `docker.io/library/nginx`.
 fn whole(image: &str) -> Cow<'_, str> {
     match image.split_once('/') {
-        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => Cow::Borrowed(image),
+        Some((first, _)) if names_a_registry(first) => Cow::Borrowed(image),
         Some(_) => Cow::Owned(format!("docker.io/{image}")),
         None => Cow::Owned(format!("docker.io/library/{image}")),
     }
+}
+
+/// Whether the first part of a reference is a host: also one in capitals, which no name of an image may have.
+fn names_a_registry(first: &str) -> bool {
+    first.contains(['.', ':']) || first == "localhost" || first.contains(|c: char| c.is_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -69,6 +74,8 @@ mod tests {
             ("localhost/a", "localhost/a"),
             ("registry.example.com/a", "registry.example.com/a"),
             ("host:5000/a", "host:5000/a"),
+            ("EVIL/a", "EVIL/a"),
+            ("evil/a", "docker.io/evil/a"),
             ("registry.example.com", "docker.io/library/registry.example.com"),
         ];
         for (image, expected) in rows {

@@ -6,8 +6,14 @@ use crate::guard::edits::Edit;
 
 /// Pods do not name their node: that would go past the scheduler, and past taints.
 pub(in crate::guard) fn names_its_node(question: &Question<'_>) -> Option<String> {
-    let node = question.pod()?.node_name.as_deref().filter(|node| !node.is_empty())?;
     let rules = question.rules().find(|rules| !rules.scheduling.node_name)?;
+    let request = question.request;
+    if request.resource.resource == "bindings" || request.sub_resource == "binding" {
+        // The scheduler is no member of a tenant.
+        let wrong = || format!("a Binding names a node: leave it to the scheduler ({})", rules.source);
+        return question.asker.member.then(wrong);
+    }
+    let node = question.pod()?.node_name.as_deref().filter(|node| !node.is_empty())?;
     Some(format!("spec.nodeName is `{node}`: leave it to the scheduler ({})", rules.source))
 }
 

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{ResourceRules, quantity};
 use serde_json::Value;
 
-use super::{Amounts, Container, PodSpec};
+use super::{Amounts, PodSpec};
 use crate::guard::Question;
 
 /// The resources that decide about the class of a Pod.
@@ -26,14 +26,20 @@ pub(in crate::guard) fn has_another_class(question: &Question<'_>) -> Option<Str
 pub(in crate::guard) fn promises_too_much(question: &Question<'_>) -> Option<String> {
     let pod = question.pod()?;
     question.rules().find_map(|rules| {
-        let wrong = pod.all_containers().find_map(|container| over(container, &rules.resources))?;
+        let containers = pod.all_containers().filter_map(|container| {
+            Some((format!("container `{}`", container.name), container.resources.as_ref()?))
+        });
+        // Pods may have resources of their own, which count instead.
+        let whole = pod.resources.iter().map(|amounts| ("the Pod".to_owned(), amounts));
+        let wrong = containers
+            .chain(whole)
+            .find_map(|(whose, amounts)| Some(format!("{whose}: {}", over(amounts, &rules.resources)?)))?;
         Some(format!("{wrong} ({})", rules.source))
     })
 }
 
-fn over(container: &Container, rules: &ResourceRules) -> Option<String> {
+fn over(amounts: &Amounts, rules: &ResourceRules) -> Option<String> {
     rules.max_limit_percent.iter().find_map(|(resource, percent)| {
-        let amounts = container.resources.as_ref()?;
         let limit = amounts.limits.get(resource)?;
         // Kubernetes takes the limit for a request that is not given.
         let request = amounts.requests.get(resource).unwrap_or(limit);
@@ -41,8 +47,7 @@ fn over(container: &Container, rules: &ResourceRules) -> Option<String> {
             (amount(request)?.checked_mul(i128::from(*percent))?, amount(limit)?.checked_mul(100)?);
         (found > most).then(|| {
             format!(
-                "container `{}`: the {resource} limit {} is more than {percent} % of its request {}",
-                container.name,
+                "the {resource} limit {} is more than {percent} % of its request {}",
                 text(limit),
                 text(request)
             )
