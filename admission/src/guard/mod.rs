@@ -82,7 +82,8 @@ impl Guard {
         administrators: impl IntoIterator<Item = String>,
     ) -> Self {
         let administrators = administrators.into_iter().collect();
-        Self { tenants, holdings, administrators, slots: Slots::default(), reserved: Reserved::default() }
+        let slots = Slots::new(tenants.clone());
+        Self { tenants, holdings, administrators, slots, reserved: Reserved::default() }
     }
 
     /// The names of all walls.
@@ -122,7 +123,7 @@ impl Guard {
             }
             Phase::Validate => {
                 if request.is_namespace() && request.operation == Operation::Delete {
-                    self.slots.free_known(&tenants);
+                    self.slots.free_known();
                 }
                 let mut rules = RULES.iter().filter(|rule| rule.concerns(&question));
                 rules.try_for_each(|rule| rule.check(&question)).map(|()| None)
@@ -149,12 +150,12 @@ impl Guard {
         self.reserved.give_back(request);
     }
 
-    /// Waits, bounded, until it is known whose a request's namespace is, and for a Pod until its walls stand: those
-    /// of a new one take a moment.
+    /// Waits, bounded, until a request's namespace is known, and for a Pod until its walls stand: those of a new one
+    /// take a moment.
     pub(crate) async fn settle(&self, request: &Request, deadline: Instant) {
-        let stands = |tenants: &Arc<TenantIndex>| objects::walls_are_missing(tenants, request).is_none();
-        let passes = is_controller(request) && !objects::is_new_pod(request);
-        if passes || !objects::waits(request) || stands(&self.tenants.borrow()) {
+        let controller = is_controller(request);
+        let stands = |tenants: &Arc<TenantIndex>| !objects::has_to_wait(tenants, request, controller);
+        if stands(&self.tenants.borrow()) {
             return;
         }
         // What is left is for the answer.

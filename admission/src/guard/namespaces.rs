@@ -228,7 +228,7 @@ pub(super) fn is_one_too_many(question: &Question<'_>) -> Option<String> {
     if limits.is_empty() {
         return None;
     }
-    let taken = question.slots.take(question.tenants, &name, request, &limits, question.now);
+    let taken = question.slots.take(&name, request, &limits, question.now);
     let (full, used, limit) = taken.err()?;
     Some(format!("the tenant `{full}` has {used} of at most {limit} namespaces; delete one, or ask for more"))
 }

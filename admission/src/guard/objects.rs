@@ -30,17 +30,26 @@ pub(super) fn is_managed(question: &Question<'_>) -> Option<String> {
 /// is known whose it is.
 pub(super) fn comes_before_the_walls(question: &Question<'_>) -> Option<String> {
     let request = question.request;
-    // The cluster's own controllers furnish new namespaces.
-    let passes = question.asker.controller && !is_new_pod(request);
-    if passes || !waits(request) {
+    if !is_held_against_walls(request, question.asker.controller) {
         return None;
     }
     walls_are_missing(question.tenants, request)
 }
 
-/// Whether a request waits for what is around its namespace.
-pub(super) fn waits(request: &Request) -> bool {
-    !request.is_cluster_scoped() && matches!(request.operation, Operation::Create | Operation::Update)
+/// Whether a request waits for what is around its namespace. The cluster's own controllers furnish new namespaces:
+/// of what they write, only Pods do.
+fn is_held_against_walls(request: &Request, controller: bool) -> bool {
+    let writes = matches!(request.operation, Operation::Create | Operation::Update);
+    !request.is_cluster_scoped() && writes && (!controller || is_new_pod(request))
+}
+
+/// Whether a request comes so early that its namespace is not known yet, or for a Pod without its walls. To delete a
+/// namespace is early too before it is known: until then it cannot be counted.
+pub(super) fn has_to_wait(tenants: &TenantIndex, request: &Request, controller: bool) -> bool {
+    if request.is_namespace() && request.operation == Operation::Delete {
+        return tenants.has_tenants() && tenants.namespace(&request.name).is_none();
+    }
+    is_held_against_walls(request, controller) && walls_are_missing(tenants, request).is_some()
 }
 
 pub(super) fn is_new_pod(request: &Request) -> bool {

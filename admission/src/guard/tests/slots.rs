@@ -45,3 +45,25 @@ fn a_namespace_that_came_and_went_leaves_no_slot() {
     assert_eq!(ask("alpha-3"), None);
     assert!(ask("alpha-4").is_some());
 }
+
+#[test]
+fn a_namespace_made_again_counts_once_while_the_one_before_it_goes() {
+    let index = |namespaces: &[(&str, bool)]| {
+        let namespaces = namespaces.iter().map(|(name, terminating)| {
+            let state = NamespaceState { terminating: *terminating, ..state(Some("alpha"), true) };
+            ((*name).to_owned(), Arc::new(state))
+        });
+        Arc::new(TenantIndex::new([Arc::new(tenant("alpha", &["alice"]))], namespaces))
+    };
+    let (sender, receiver) = watch::channel(index(&[("alpha-1", true)]));
+    let guard = Guard::new(receiver, holdings(), []);
+    let ask = |name: &str| wall(&guard, Phase::Validate, &create("alice", name, Some("alpha")));
+    // The API server has let the old one go; the snapshot has not.
+    assert_eq!((ask("alpha-1"), ask("alpha-2")), (None, None));
+    assert!(ask("alpha-3").is_some());
+    // Now neither the old one nor the new one is there.
+    sender.send_replace(index(&[]));
+    assert!(ask("alpha-3").is_some(), "both were let in");
+    sender.send_replace(index(&[("alpha-1", false), ("alpha-2", false)]));
+    assert!(ask("alpha-3").is_some());
+}
