@@ -99,15 +99,52 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Where the specification of Pods stands in objects of a kind; `None` where there is none.
-pub(super) fn path_to_pod(group: &str, resource: &str) -> Option<&'static [&'static str]> {
+/// An object whose `spec` is looked at.
+#[derive(Deserialize)]
+struct Spec<T> {
+    spec: Option<T>,
+}
+
+/// One whose `template` is looked at.
+#[derive(Deserialize)]
+struct Template<T> {
+    template: Option<T>,
+}
+
+/// One whose `jobTemplate` is looked at.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct JobTemplate<T> {
+    job_template: Option<T>,
+}
+
+/// What has a template of Pods in its specification.
+type Workload = Spec<Template<Spec<PodSpec>>>;
+
+impl Workload {
+    fn pod(self) -> Option<PodSpec> {
+        self.spec?.template?.spec
+    }
+}
+
+/// Reads the specification of Pods out of an object; `None` where it has none.
+type Reader = fn(&[u8]) -> serde_json::Result<Option<PodSpec>>;
+
+/// How the specification of Pods is read out of objects of a kind; `None` where there is none in them.
+fn reader(group: &str, resource: &str) -> Option<Reader> {
     Some(match (group, resource) {
-        ("", "pods") => &["spec"],
-        ("", "podtemplates") => &["template", "spec"],
+        ("", "pods") => |object| Ok(serde_json::from_slice::<Spec<PodSpec>>(object)?.spec),
+        ("", "podtemplates") => |object| {
+            let template: Template<Spec<PodSpec>> = serde_json::from_slice(object)?;
+            Ok(template.template.and_then(|template| template.spec))
+        },
         ("", "replicationcontrollers")
         | ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets")
-        | ("batch", "jobs") => &["spec", "template", "spec"],
-        ("batch", "cronjobs") => &["spec", "jobTemplate", "spec", "template", "spec"],
+        | ("batch", "jobs") => |object| Ok(serde_json::from_slice::<Workload>(object)?.pod()),
+        ("batch", "cronjobs") => |object| {
+            let cron: Spec<JobTemplate<Workload>> = serde_json::from_slice(object)?;
+            Ok(cron.spec.and_then(|spec| spec.job_template?.pod()))
+        },
         _ => return None,
     })
 }
@@ -122,31 +159,19 @@ pub(super) fn cannot_be_read(question: &Question<'_>) -> Option<String> {
 /// What stays as it was counts as absent: a rule that came later holds nobody up.
 pub(super) fn pod_of(request: &Request) -> Result<Option<PodSpec>, String> {
     let resource = &request.resource;
-    let Some(path) = path_to_pod(&resource.group, &resource.resource) else { return Ok(None) };
+    let Some(reader) = reader(&resource.group, &resource.resource) else { return Ok(None) };
     if !["", "ephemeralcontainers", "resize"].contains(&request.sub_resource.as_str()) {
         return Ok(None);
     }
-    let read = |object: Option<&bytes::Bytes>| object.map(|object| at(object, path)).transpose();
-    let new = read(request.object.as_ref())?.flatten();
-    if request.operation == Operation::Update && read(request.old_object.as_ref())?.flatten() == new {
+    let read = |object: Option<&bytes::Bytes>| match object {
+        Some(object) => reader(object).map_err(|error| format!("the Pod cannot be read: {error}")),
+        None => Ok(None),
+    };
+    let new = read(request.object.as_ref())?;
+    if request.operation == Operation::Update && read(request.old_object.as_ref())? == new {
         return Ok(None);
     }
     Ok(new)
-}
-
-/// The specification at a path, read without the rest of the object.
-fn at(object: &[u8], path: &[&str]) -> Result<Option<PodSpec>, String> {
-    let unreadable = |error: serde_json::Error| format!("the Pod cannot be read: {error}");
-    let mut here: &serde_json::value::RawValue = serde_json::from_slice(object).map_err(unreadable)?;
-    for step in path {
-        let members: Option<BTreeMap<std::borrow::Cow<'_, str>, &serde_json::value::RawValue>> =
-            serde_json::from_str(here.get()).map_err(unreadable)?;
-        match members.and_then(|members| members.get(*step).copied()) {
-            Some(next) => here = next,
-            None => return Ok(None),
-        }
-    }
-    serde_json::from_str(here.get()).map_err(unreadable)
 }
 
 impl PodSpec {
