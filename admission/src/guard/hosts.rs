@@ -46,10 +46,9 @@ impl Reserved {
     }
 }
 
-/// Whether a name such as `*.example.com` means another too; the empty one means all.
+/// Whether a name such as `*.example.com` means another too, at any depth as with Gateways; the empty one means all.
 fn covers(wide: &str, name: &str) -> bool {
-    let below =
-        |end: &str| name.strip_suffix(end).is_some_and(|first| !first.is_empty() && !first.contains('.'));
+    let below = |end: &str| name.strip_suffix(end).is_some_and(|first| !first.is_empty());
     wide.is_empty() || wide.strip_prefix('*').is_some_and(below)
 }
 
@@ -87,9 +86,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wildcard_covers_one_label_and_no_name_covers_all() {
-        assert!(covers("*.example.com", "a.example.com") && covers("", "x"));
-        assert!(!covers("*.example.com", "a.b.example.com") && !covers("*.example.com", "example.com"));
+    fn a_wildcard_covers_what_is_below_and_no_name_covers_all() {
+        assert!(covers("*.example.com", "a.b.example.com") && covers("", "x"));
+        assert!(!covers("*.example.com", "example.com"));
         assert!(!covers("a.example.com", "a.example.com"));
     }
 }

@@ -46,13 +46,15 @@ impl Holdings {
         };
         add(host);
         add("");
-        if let Some((_, rest)) = host.split_once('.') {
-            add(&format!("*.{rest}"));
+        let mut rest = host;
+        while let Some((_, above)) = rest.split_once('.') {
+            add(&format!("*.{above}"));
+            rest = above;
         }
         match host.strip_prefix('*') {
             _ if host.is_empty() => self.hosts.keys().for_each(|host| add(host)),
             Some(end) => {
-                let below = |name: &&String| name.strip_suffix(end).is_some_and(|first| !first.contains('.'));
+                let below = |name: &&String| name.strip_suffix(end).is_some_and(|first| !first.is_empty());
                 self.hosts.keys().filter(below).for_each(|host| add(host));
             }
             None => {}
@@ -72,10 +74,10 @@ mod tests {
         let holdings = Holdings::new(HashMap::new(), hosts);
         let users = |host: &str| holdings.users_of(host).into_iter().collect::<Vec<_>>();
         assert_eq!(users("a.example.com"), ["one", "two"]);
-        assert_eq!(users("*.example.com"), ["one", "two"]);
+        assert_eq!(users("*.example.com"), ["one", "three", "two"]);
         assert_eq!(users("x.example.com"), ["two"]);
-        assert_eq!(users("b.c.example.com"), ["three"]);
-        assert_eq!(users("*.c.example.com"), ["three"]);
+        assert_eq!(users("b.c.example.com"), ["three", "two"], "of a Gateway a wildcard means every depth");
+        assert_eq!(users("*.c.example.com"), ["three", "two"]);
         assert_eq!(users(""), ["one", "three", "two"], "no name means every name");
         assert!(users("example.com").is_empty());
         let everywhere = Holdings::new(HashMap::new(), [(String::new(), "all".to_owned())]);

@@ -98,10 +98,10 @@ impl Controller {
             resting: &resting,
         };
         let plan = plan::plan(&now, &mut self.wishes, WRITES);
-        let more = plan.more;
+        let (more, unfinished) = (plan.more, plan.unfinished.clone());
         self.write(plan).await;
         let departures = deletion::advance(&self.client, &index, &tenants).await;
-        let faults = status::Faults { failed: self.failures.messages(), kept: departures.kept };
+        let faults = status::Faults { failed: self.failures.messages(), kept: departures.kept, unfinished };
         if !status::report(&self.client, &index, &tenants, &faults).await {
             return after(AGAIN);
         }

@@ -125,6 +125,8 @@ pub(super) struct Plan {
     pub(super) standing: Vec<String>,
     /// Whether there is more to do than one plan holds.
     pub(super) more: bool,
+    /// The tenants that were not looked at to their end because of that.
+    pub(super) unfinished: BTreeSet<String>,
 }
 
 /// What tenants should have, made again only for those that changed.
@@ -170,6 +172,8 @@ pub(super) fn plan(now: &Situation<'_>, wishes: &mut Wishes, most: usize) -> Pla
         for namespace in now.index.namespaces_of(&tenant.name) {
             if plan.steps.len().saturating_sub(first) >= most {
                 plan.more = true;
+                let rest = now.index.tenants().skip_while(|other| other.name != tenant.name);
+                plan.unfinished = rest.map(|tenant| tenant.name.clone()).collect();
                 return plan;
             }
             if !now.resting.contains(namespace) {

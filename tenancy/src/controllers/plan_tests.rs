@@ -166,6 +166,7 @@ fn a_namespace_stands_when_all_is_there_and_not_before() {
     let index = index(labelled, &["a", "b"], false);
     let first = next(&index, &Found::new(), 1);
     assert!(first.more && first.standing.is_empty());
+    assert_eq!(first.unfinished.iter().collect::<Vec<_>>(), ["alpha"], "it is not said to be in sync yet");
     let found = after(first, Found::new());
     let second = next(&index, &found, 100);
     assert_eq!((second.standing.as_slice(), second.more), (&["a".to_owned()][..], false));

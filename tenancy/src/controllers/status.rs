@@ -1,6 +1,6 @@
 //! Says in each tenant's status how it stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -27,6 +27,8 @@ pub(super) struct Faults {
     pub(super) failed: BTreeMap<String, String>,
     /// What keeps one that is being deleted.
     pub(super) kept: BTreeMap<String, String>,
+    /// Tenants of which nothing new is said yet: not everything is written.
+    pub(super) unfinished: BTreeSet<String>,
 }
 
 /// Writes the statuses that differ; whether all could be written.
@@ -36,7 +38,8 @@ pub(super) async fn report(
     tenants: &BTreeMap<String, Tenant>,
     faults: &Faults,
 ) -> bool {
-    let changed = tenants.iter().filter_map(|(name, tenant)| {
+    let finished = tenants.iter().filter(|(name, _)| !faults.unfinished.contains(*name));
+    let changed = finished.filter_map(|(name, tenant)| {
         let wanted = status(index, tenant, faults, Timestamp::now());
         (tenant.status.as_ref() != Some(&wanted)).then(|| (name.clone(), wanted))
     });
