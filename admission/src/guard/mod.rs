@@ -10,6 +10,7 @@ mod classes;
 mod connect;
 mod edits;
 mod hosts;
+mod metadata;
 mod namespaces;
 mod network;
 mod objects;

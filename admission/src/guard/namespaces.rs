@@ -6,6 +6,7 @@ use model::{Code, MetadataRules, ObjectMeta, Operation, POD_SECURITY_LABELS, Req
 use serde::Deserialize;
 
 use super::edits::Edit;
+use super::metadata::parts;
 use super::{Question, Wall};
 
 /// What labels of Bailey's begin with.
@@ -165,19 +166,11 @@ fn wrong_metadata(
 /// An owner reference would let another object's deletion delete the namespace.
 pub(super) fn has_new_owner_references(question: &Question<'_>) -> Option<String> {
     #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Object {
-        metadata: Metadata,
-    }
-    #[derive(Deserialize, Default)]
     #[serde(default, rename_all = "camelCase")]
-    struct Metadata {
+    struct References {
         owner_references: Option<Vec<serde_json::Value>>,
     }
-    let references = |object: Option<&[u8]>| {
-        let object = object.and_then(|text| serde_json::from_slice::<Object>(text).ok()).unwrap_or_default();
-        object.metadata.owner_references.unwrap_or_default()
-    };
+    let references = |object: Option<&[u8]>| parts::<References>(object).owner_references.unwrap_or_default();
     let request = question.request;
     let (new, old) = (references(request.object.as_deref()), references(request.old_object.as_deref()));
     (new != old)
@@ -241,16 +234,10 @@ pub(super) fn tenant_label(object: Option<&[u8]>) -> Option<String> {
 fn annotations(object: Option<&[u8]>) -> BTreeMap<String, String> {
     #[derive(Deserialize, Default)]
     #[serde(default)]
-    struct Object {
-        metadata: Metadata,
-    }
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Metadata {
+    struct Annotations {
         annotations: Option<BTreeMap<String, String>>,
     }
-    let object = object.and_then(|text| serde_json::from_slice::<Object>(text).ok()).unwrap_or_default();
-    object.metadata.annotations.unwrap_or_default()
+    parts::<Annotations>(object).annotations.unwrap_or_default()
 }
 
 fn metadata(object: Option<&[u8]>) -> Option<ObjectMeta> {

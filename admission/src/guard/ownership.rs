@@ -4,6 +4,7 @@ use model::Operation;
 use serde::Deserialize;
 
 use super::Question;
+use super::metadata::parts;
 
 /// Kinds of the whole cluster, whose deletion an object of a tenant must not hold up.
 const CLUSTER_KINDS: [&str; 8] = [
@@ -16,12 +17,6 @@ const CLUSTER_KINDS: [&str; 8] = [
     "ClusterRoleBinding",
     "CustomResourceDefinition",
 ];
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Object {
-    metadata: Metadata,
-}
 
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
@@ -39,8 +34,7 @@ struct Owner {
 }
 
 fn metadata(object: Option<&bytes::Bytes>) -> Metadata {
-    let object = object.and_then(|object| serde_json::from_slice::<Object>(object).ok());
-    object.unwrap_or_default().metadata
+    parts(object.map(AsRef::as_ref))
 }
 
 /// Members set no finalizer that nobody takes away again: the namespace could never be deleted.

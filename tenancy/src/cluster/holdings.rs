@@ -1,6 +1,6 @@
 //! What tenants hold that there is only one of: PersistentVolumes and host names, watched.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::retry::{http_status, shown, watch_pauses};
+use super::retry::{http_status, map_event, shown, watch_pauses};
 
 /// How long changes are gathered before they are published.
 const DEBOUNCE: Duration = Duration::from_millis(10);
@@ -63,7 +63,7 @@ type Place = (String, String);
 struct Known {
     objects: BTreeMap<Kind, BTreeMap<Place, Held>>,
     listing: BTreeMap<Kind, BTreeMap<Place, Held>>,
-    listed: BTreeMap<Kind, bool>,
+    listed: BTreeSet<Kind>,
 }
 
 /// A change of what is watched.
@@ -101,7 +101,7 @@ impl Known {
             Ok(Event::InitApply((place, held))) => _ = listing.insert(place, held),
             Ok(Event::InitDone) => {
                 *objects = std::mem::take(listing);
-                self.listed.insert(kind, true);
+                self.listed.insert(kind);
                 return true;
             }
             Ok(Event::Apply((place, held))) => return objects.insert(place, held.clone()) != Some(held),
@@ -109,10 +109,10 @@ impl Known {
             Err(error) => {
                 // Where there is no such kind nobody holds any.
                 let missing = http_status(&error) == Some(404);
-                if !missing || !self.listed.contains_key(&kind) {
+                if !missing || !self.listed.contains(&kind) {
                     tracing::warn!(?kind, error = shown(&error), "what tenants hold cannot be watched");
                 }
-                return missing && self.listed.insert(kind, true).is_none();
+                return missing && self.listed.insert(kind);
             }
         }
         false
@@ -144,16 +144,9 @@ fn one(client: &Client, kind: Kind) -> impl Stream<Item = Seen> + Send + use<> {
         let held = held(kind, &object);
         ((object.namespace().unwrap_or_default(), object.name_any()), held)
     };
-    watcher(api, watcher::Config::default()).backoff(watch_pauses()).map(move |event| {
-        let event = event.map(|event| match event {
-            Event::Init => Event::Init,
-            Event::InitApply(object) => Event::InitApply(keyed(object)),
-            Event::InitDone => Event::InitDone,
-            Event::Apply(object) => Event::Apply(keyed(object)),
-            Event::Delete(object) => Event::Delete(keyed(object)),
-        });
-        (kind, event)
-    })
+    watcher(api, watcher::Config::default())
+        .backoff(watch_pauses())
+        .map(move |event| (kind, event.map(|event| map_event(event, keyed))))
 }
 
 fn held(kind: Kind, object: &DynamicObject) -> Held {

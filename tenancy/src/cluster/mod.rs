@@ -31,7 +31,7 @@ pub use state::{ClusterState, WatchState};
 use tenants::Tenants;
 
 pub(crate) use objects::{Observed, ObservedObjects};
-pub(crate) use retry::{api_message, http_status, shown, watch_pauses};
+pub(crate) use retry::{api_message, http_status, map_event, shown, watch_pauses};
 
 /// How the cluster is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]

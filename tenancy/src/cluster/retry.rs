@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use kube::runtime::utils::Backoff;
-use kube::runtime::watcher;
+use kube::runtime::watcher::{self, Event};
 
 /// Pauses that double up to a longest one, and start anew after a while without any.
 pub(crate) struct Retry {
@@ -70,5 +70,16 @@ pub(crate) fn http_status(error: &watcher::Error) -> Option<u16> {
         | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status.code),
         watcher::Error::WatchError(status) => Some(status.code),
         _ => None,
+    }
+}
+
+/// What a watch tells, of other values.
+pub(crate) fn map_event<A, B>(event: Event<A>, of: impl Fn(A) -> B) -> Event<B> {
+    match event {
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(of(object)),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(object) => Event::Apply(of(object)),
+        Event::Delete(object) => Event::Delete(of(object)),
     }
 }

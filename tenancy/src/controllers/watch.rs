@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::apply;
 use super::content::Content;
 use super::plan::{Found, Key, Kind, MANAGED, Step};
-use crate::cluster::{http_status, shown, watch_pauses};
+use crate::cluster::{http_status, map_event, shown, watch_pauses};
 
 /// The namespace of Secrets that are copied.
 const OWN_NAMESPACE: &str = "bailey-system";
@@ -147,7 +147,7 @@ fn managed(client: &Client, kind: Kind) -> impl Stream<Item = Seen> + Send + use
     };
     watcher(api, config)
         .backoff(watch_pauses())
-        .map(move |event| Seen::Object(kind, event.map(|event| map(event, keyed))))
+        .map(move |event| Seen::Object(kind, event.map(|event| map_event(event, keyed))))
 }
 
 fn copied(client: &Client) -> impl Stream<Item = Seen> + Send + use<> {
@@ -159,15 +159,5 @@ fn copied(client: &Client) -> impl Stream<Item = Seen> + Send + use<> {
     };
     watcher(api, config)
         .backoff(watch_pauses())
-        .map(move |event| Seen::Secret(event.map(|event| map(event, named))))
-}
-
-fn map<A, B>(event: Event<A>, of: impl Fn(A) -> B) -> Event<B> {
-    match event {
-        Event::Init => Event::Init,
-        Event::InitApply(object) => Event::InitApply(of(object)),
-        Event::InitDone => Event::InitDone,
-        Event::Apply(object) => Event::Apply(of(object)),
-        Event::Delete(object) => Event::Delete(of(object)),
-    }
+        .map(move |event| Seen::Secret(event.map(|event| map_event(event, named))))
 }
