@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod amount;
 mod code;
 mod decision;
 mod finding;
@@ -27,6 +28,7 @@ mod selector;
 mod subject;
 mod tenant;
 
+pub use amount::Amount;
 pub use code::Code;
 pub use decision::{Decision, StageTimes, Verdict};
 pub use finding::{Failure, Finding, Observation};

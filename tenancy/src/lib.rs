@@ -12,7 +12,6 @@
 //! - [`self_service`]: what users and administrators do with tenants from a command line, with their own rights.
 //! - [`StatusReport`]: how a policy or binding stands, for [`cluster::Cluster::report`].
 
-mod amount;
 pub mod api;
 pub mod cluster;
 mod controllers;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::fault::{Fault, Refuser};
 use super::session::Session;
 use super::tenants::TenantSummary;
-use crate::amount::Amount;
+use model::Amount;
 
 /// How many namespaces are read at once.
 const READS: usize = 8;

@@ -2,32 +2,42 @@
 
 use std::fmt;
 
-use model::quantity;
+use crate::quantity;
 
 const WHOLE: i128 = 1_000_000_000;
 const BINARY: [(&str, u32); 6] = [("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
 
 /// An amount such as `500m` or `2Gi`, which is written the way it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct Amount {
+pub struct Amount {
     billionths: i128,
     binary: bool,
 }
 
 impl Amount {
     /// The amount that a quantity says; `None` for text that is none.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         Some(Self { billionths: quantity(text)?, binary: text.ends_with('i') })
     }
 
+    /// An amount of this many billionths, written with binary suffixes or with decimal ones.
+    pub const fn of(billionths: i128, binary: bool) -> Self {
+        Self { billionths, binary }
+    }
+
+    /// Its billionths.
+    pub const fn billionths(self) -> i128 {
+        self.billionths
+    }
+
     /// Both together.
-    pub(crate) fn plus(self, other: Self) -> Self {
+    pub fn plus(self, other: Self) -> Self {
         let billionths = self.billionths.saturating_add(other.billionths);
         Self { billionths, binary: self.binary || other.binary }
     }
 
     /// How much of a hundred it is of another; `None` of nothing.
-    pub(crate) fn percent_of(self, whole: Self) -> Option<u32> {
+    pub fn percent_of(self, whole: Self) -> Option<u32> {
         let percent = self.billionths.checked_mul(100)?.checked_div(whole.billionths)?;
         u32::try_from(percent).ok()
     }

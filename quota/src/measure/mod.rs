@@ -1,0 +1,1 @@
+//! What one object counts as: the resource names and amounts of Kubernetes' ResourceQuota.
