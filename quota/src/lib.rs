@@ -1,10 +1,14 @@
 //! How much a tenant may have: what an object counts as, and who may still take how much.
 //!
 //! Comes in: objects as JSON, budgets, what is stored, the time. Goes out: amounts, and whether they fit.
-//! It does no I/O and reads no clock.
+//! It does no I/O; only the desk reads the clock.
 //!
 //! - [`measure`]: the amounts of every resource that one object counts as.
+//! - [`ledger`]: the budgets of tenants, and what each replica holds of them.
+//! - [`desk`]: the same for requests that may wait.
 
 #![forbid(unsafe_code)]
 
+pub mod desk;
+pub mod ledger;
 pub mod measure;

@@ -81,6 +81,20 @@ impl TenantIndex {
         self.namespaces_of(tenant).chain(below.flat_map(|child| self.namespaces_of(child)))
     }
 
+    /// The namespaces that another snapshot does not know, or knows as another tenant's.
+    pub fn namespaces_unlike<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a str> {
+        let unlike = |name: &String, state: &Arc<NamespaceState>| {
+            other
+                .namespaces
+                .get(name)
+                .is_none_or(|known| !Arc::ptr_eq(known, state) && known.tenant != state.tenant)
+        };
+        let gone = other.namespaces.keys().filter(|name| !self.namespaces.contains_key(*name));
+        let changed =
+            self.namespaces.iter().filter(move |(name, state)| unlike(name, state)).map(|(name, _)| name);
+        changed.chain(gone).map(String::as_str)
+    }
+
     /// Whether one tenant is another, or above it.
     pub fn holds(&self, upper: &str, tenant: &str) -> bool {
         upper == tenant || self.children.get(upper).is_some_and(|below| below.contains(tenant))
@@ -135,6 +149,7 @@ mod tests {
             parents: Vec::new(),
             members: members.collect(),
             namespaces: NamespaceRules::default(),
+            budget: crate::Budget::default(),
             suspended: false,
             profile: "default".to_owned(),
             isolation: Isolation {

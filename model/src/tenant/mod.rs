@@ -96,6 +96,32 @@ pub struct NamespaceRules {
     pub limit: Option<u32>,
 }
 
+/// How much a tenant may have at once. Amounts are in billionths, by canonical resource name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Budget {
+    /// The most in all, or what is the tenant's own share of its cohort.
+    pub hard: BTreeMap<Arc<str>, i128>,
+    /// The most by the priority of Pods.
+    pub bands: Vec<Band>,
+    /// The tenants beside it with which it shares what it does not use.
+    pub cohort: Option<String>,
+    /// The most that the others of the cohort may use of its own; all of it where not given.
+    pub lend: BTreeMap<Arc<str>, i128>,
+    /// The most that it may use of what the others lend; all of it where not given.
+    pub borrow: BTreeMap<Arc<str>, i128>,
+}
+
+/// How much Pods of some priority classes may have at once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Band {
+    /// The band's name.
+    pub name: String,
+    /// Its PriorityClasses; the Pods of no other band where there are none.
+    pub priority_classes: Vec<String>,
+    /// The most; what is not named is without a limit.
+    pub hard: BTreeMap<Arc<str>, i128>,
+}
+
 /// How far the Pods of a tenant are held apart from the node and from other Pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Isolation {
@@ -186,6 +212,8 @@ pub struct Tenant {
     pub members: Vec<Member>,
     /// Rules for its namespaces.
     pub namespaces: NamespaceRules,
+    /// How much it may have at once, together with all tenants below it.
+    pub budget: Budget,
     /// Whether it may not grow: running work stays, nothing new is created.
     pub suspended: bool,
     /// The profile that it uses, whether or not there is one of the name.

@@ -1,0 +1,300 @@
+//! Where requests get what they need: from the share at once, or by waiting until it has grown.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::ledger::{Answer, Ask, Consumer, Demand, Draft, Ledger, Line, Millis, Short, Ticket};
+
+/// How long a request waits for others to give back what they hold and do not need.
+const RECALL: Duration = Duration::from_secs(1);
+/// How long it waits for news where nobody holds more than needed: what a watch is about to tell.
+const NEWS: Duration = Duration::from_millis(100);
+/// How many of the largest consumers a refusal tells.
+const CONSUMERS: usize = 3;
+
+/// The ledger of this replica, and the requests that wait for its share to grow.
+///
+/// A request that the share covers takes what it needs under one lock and waits for nothing. Others queue by domain;
+/// whoever writes the shares ([`Desk::work`], [`Desk::settle`]) answers all that fit with one write.
+#[derive(Debug)]
+pub struct Desk {
+    state: Mutex<State>,
+    work: Notify,
+    news: watch::Sender<u64>,
+    start: Instant,
+}
+
+#[derive(Debug)]
+struct State {
+    ledger: Ledger,
+    waiting: BTreeMap<Arc<str>, Vec<Waiting>>,
+    last: u64,
+    counts: Counts,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    demand: Demand,
+    ask: Ask,
+    since: Instant,
+    answer: oneshot::Sender<Result<Option<Ticket>, Refused>>,
+}
+
+/// What has happened at the desk, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Requests that the share covered.
+    pub at_once: u64,
+    /// Requests that had to wait for the share to grow.
+    pub waited: u64,
+    /// Requests that did not fit.
+    pub refused: u64,
+    /// Requests that ran out of time.
+    pub late: u64,
+}
+
+/// Why a request got nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// A limit would be passed.
+    Full(Box<Full>),
+    /// The shares could not be written, or the caches could not catch up, in time.
+    Late,
+    /// This replica has not renewed its lease: others may have taken what it held.
+    Fenced,
+}
+
+/// A limit that would be passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Full {
+    /// What did not fit.
+    pub short: Short,
+    /// How the limit stands.
+    pub line: Line,
+    /// What takes the most of it in the tenant that asks.
+    pub consumers: Vec<Consumer>,
+}
+
+impl Desk {
+    /// A desk over an empty ledger.
+    pub fn new(ledger: Ledger) -> Self {
+        let state = State { ledger, waiting: BTreeMap::new(), last: 0, counts: Counts::default() };
+        Self {
+            state: Mutex::new(state),
+            work: Notify::new(),
+            news: watch::Sender::new(0),
+            start: Instant::now(),
+        }
+    }
+
+    /// The ledger's clock.
+    pub fn now(&self) -> Millis {
+        self.at(Instant::now())
+    }
+
+    /// A moment on the ledger's clock.
+    pub fn at(&self, moment: Instant) -> Millis {
+        u64::try_from(moment.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Takes what a request needs, waiting until the deadline at most; a dry run takes nothing.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub async fn take(&self, ask: Ask, dry_run: bool, deadline: Instant) -> Result<Option<Ticket>, Refused> {
+        let answered = {
+            let mut state = self.lock();
+            let now = self.now();
+            match state.ledger.reserve(&ask, dry_run, now) {
+                Answer::Free => return Ok(None),
+                Answer::Taken(ticket) => {
+                    state.counts.at_once = state.counts.at_once.saturating_add(1);
+                    return Ok((!dry_run).then_some(ticket));
+                }
+                Answer::Fenced => return Err(Refused::Fenced),
+                Answer::Short(domain, amounts) if dry_run => {
+                    return state.would_fit(&domain, &ask, amounts, now);
+                }
+                Answer::Short(domain, amounts) => state.queue(&domain, ask, amounts),
+            }
+        };
+        self.work.notify_one();
+        match tokio::time::timeout_at(deadline.into(), answered).await {
+            Ok(Ok(answer)) => answer,
+            // The sender is gone only with the desk.
+            Ok(Err(_)) | Err(_) => {
+                let mut state = self.lock();
+                state.counts.late = state.counts.late.saturating_add(1);
+                Err(Refused::Late)
+            }
+        }
+    }
+
+    /// Gives back what a request took that was refused after all.
+    pub fn give_back(&self, ticket: &Ticket) {
+        self.change(|ledger| ledger.release(ticket));
+    }
+
+    /// Reads the ledger.
+    pub fn read<T>(&self, read: impl FnOnce(&Ledger) -> T) -> T {
+        read(&self.lock().ledger)
+    }
+
+    /// Changes the ledger, and has those that wait looked at again.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
+        let (changed, wakes) = {
+            let mut state = self.lock();
+            let changed = change(&mut state.ledger);
+            (changed, !state.waiting.is_empty())
+        };
+        if wakes {
+            self.news.send_modify(|news| *news = news.wrapping_add(1));
+        }
+        changed
+    }
+
+    /// Has the shares looked at: one may owe something.
+    pub fn nudge(&self) {
+        self.work.notify_one();
+        self.news.send_modify(|news| *news = news.wrapping_add(1));
+    }
+
+    /// What has happened so far.
+    pub fn counts(&self) -> Counts {
+        self.lock().counts
+    }
+
+    /// Waits until some domain's shares may have to be written.
+    pub async fn work(&self) {
+        self.work.notified().await;
+    }
+
+    /// Whenever the ledger changes while somebody waits.
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// The domains for which requests wait.
+    pub fn waited_for(&self) -> BTreeSet<Arc<str>> {
+        self.lock().waiting.keys().cloned().collect()
+    }
+
+    /// How the shares of a domain should be, for the requests that wait; `None` where it is not known how they are.
+    pub fn draft(&self, domain: &Arc<str>, gone: &BTreeSet<Arc<str>>) -> Option<Draft> {
+        let mut state = self.lock();
+        let now = self.now();
+        let waiting = state.waiting.get_mut(domain);
+        let demands: Vec<Demand> = waiting
+            .into_iter()
+            .flat_map(|waiting| {
+                // Whoever does not wait any more gets nothing.
+                waiting.retain(|waiting| !waiting.answer.is_closed());
+                waiting.iter().map(|waiting| waiting.demand.clone())
+            })
+            .collect();
+        let draft = state.ledger.draft(domain, &demands, gone, now)?;
+        if draft.changed {
+            state.ledger.writing(&draft);
+        }
+        Some(draft)
+    }
+
+    /// Takes in that a draft is in force, at this version where it was written, and answers those that wait: what
+    /// fits is taken, what does not is refused once nothing can change that soon.
+    pub fn settle(&self, draft: &Draft, written: Option<u64>) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        if let Some(version) = written {
+            state.ledger.wrote(draft, version);
+        }
+        let now = self.now();
+        let Some(waiting) = state.waiting.get_mut(&draft.domain) else { return };
+        for one in std::mem::take(waiting) {
+            if draft.fits.contains(&one.demand.id) {
+                match state.ledger.reserve(&one.ask, false, now) {
+                    Answer::Taken(ticket) => {
+                        if let Err(Ok(Some(ticket))) = one.answer.send(Ok(Some(ticket))) {
+                            state.ledger.release(&ticket);
+                        }
+                        state.counts.waited = state.counts.waited.saturating_add(1);
+                    }
+                    Answer::Free => _ = one.answer.send(Ok(None)),
+                    Answer::Fenced => _ = one.answer.send(Err(Refused::Fenced)),
+                    // Another took it meanwhile.
+                    Answer::Short(_, amounts) => {
+                        let demand = Demand { amounts, ..one.demand };
+                        waiting.push(Waiting { demand, ..one });
+                    }
+                }
+                continue;
+            }
+            let patience = if draft.waits_for.is_empty() { NEWS } else { RECALL };
+            let short = draft.short.iter().find(|(id, _)| *id == one.demand.id);
+            match short.filter(|_| one.since.elapsed() >= patience) {
+                Some((_, short)) => {
+                    state.counts.refused = state.counts.refused.saturating_add(1);
+                    let full = full(&state.ledger, &draft.domain, &one.ask, short);
+                    _ = one.answer.send(Err(Refused::Full(Box::new(full))));
+                }
+                None => waiting.push(one),
+            }
+        }
+        if waiting.is_empty() {
+            state.waiting.remove(&draft.domain);
+        }
+    }
+
+    /// Takes in that a draft was not written, because another write came first.
+    pub fn lost(&self, draft: &Draft) {
+        self.lock().ledger.lost(draft);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn queue(
+        &mut self,
+        domain: &Arc<str>,
+        ask: Ask,
+        amounts: crate::ledger::Amounts,
+    ) -> oneshot::Receiver<Result<Option<Ticket>, Refused>> {
+        let (answer, answered) = oneshot::channel();
+        self.last = self.last.wrapping_add(1);
+        let demand = Demand { id: self.last, amounts };
+        let waiting = self.waiting.entry(Arc::clone(domain)).or_default();
+        waiting.push(Waiting { demand, ask, since: Instant::now(), answer });
+        answered
+    }
+
+    /// Whether a request would fit if every replica held only what it needs; nothing is written for it.
+    fn would_fit(
+        &mut self,
+        domain: &Arc<str>,
+        ask: &Ask,
+        amounts: crate::ledger::Amounts,
+        now: Millis,
+    ) -> Result<Option<Ticket>, Refused> {
+        let demand = [Demand { id: 0, amounts }];
+        let Some(draft) = self.ledger.draft(domain, &demand, &BTreeSet::new(), now) else {
+            return Err(Refused::Late);
+        };
+        match draft.short.first() {
+            Some((_, short)) if draft.waits_for.is_empty() => {
+                self.counts.refused = self.counts.refused.saturating_add(1);
+                Err(Refused::Full(Box::new(full(&self.ledger, domain, ask, short))))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn full(ledger: &Ledger, domain: &str, ask: &Ask, short: &Short) -> Full {
+    let consumers = ledger.consumers(&ask.tenant, &short.account.resource, CONSUMERS);
+    Full { line: ledger.line(domain, &short.limit), short: short.clone(), consumers }
+}

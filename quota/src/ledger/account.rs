@@ -1,0 +1,87 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What amounts are added up by: the smallest part of a budget that a replica holds a share of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Account {
+    /// The canonical resource name, such as `requests.cpu` or `count/jobs.batch`.
+    pub resource: Arc<str>,
+    /// The tenant whose namespace the objects are in.
+    pub tenant: Arc<str>,
+    /// The PriorityClass of Pods, empty for those without one; `None` for everything else, and for Pods of
+    /// tenants whose budgets know no bands.
+    pub class: Option<Arc<str>>,
+}
+
+/// Amounts by account, in billionths; none of them negative.
+pub type Amounts = BTreeMap<Account, i128>;
+
+/// What one object counts as: resource names with amounts in billionths, in order.
+pub type Charges = Arc<[(Arc<str>, i128)]>;
+
+/// A group and a plural resource, as in `batch` and `jobs`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind {
+    /// The API group; empty for the core group.
+    pub group: String,
+    /// The plural resource name.
+    pub resource: String,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.group.is_empty() {
+            f.write_str(&self.resource)
+        } else {
+            write!(f, "{}.{}", self.resource, self.group)
+        }
+    }
+}
+
+/// A place in the cluster, where there is at most one object at a time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The kind.
+    pub kind: Arc<Kind>,
+    /// The namespace; empty for cluster-scoped objects.
+    pub namespace: Arc<str>,
+    /// The name.
+    pub name: Arc<str>,
+}
+
+/// An object as it was seen stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its uid.
+    pub uid: Arc<str>,
+    /// Its resource version.
+    pub version: u64,
+    /// The tenant that its own label names; of cluster-scoped objects only.
+    pub tenant: Option<Arc<str>>,
+    /// The PriorityClass of a Pod, empty without one; `None` for everything else.
+    pub class: Option<Arc<str>>,
+    /// What it counts as.
+    pub charges: Charges,
+}
+
+/// Adds to an account; what becomes nothing is left out.
+pub(super) fn add(amounts: &mut Amounts, account: &Account, amount: i128) {
+    if amount == 0 {
+        return;
+    }
+    let sum = amounts.entry(account.clone()).or_default();
+    *sum = sum.saturating_add(amount);
+    if *sum == 0 {
+        amounts.remove(account);
+    }
+}
+
+/// What an account has.
+pub(super) fn of(amounts: &Amounts, account: &Account) -> i128 {
+    amounts.get(account).copied().unwrap_or_default()
+}
+
+/// Adds all amounts of another sum.
+pub(super) fn gather(amounts: &mut Amounts, more: &Amounts) {
+    more.iter().for_each(|(account, amount)| add(amounts, account, *amount));
+}

@@ -1,0 +1,316 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::account::{Account, Amounts, Kind, add, of};
+use super::limits::{Domain, Short};
+use super::shares::{Holder, Shares};
+use super::{Book, Ledger, Millis};
+
+/// How long an account that nobody asks for keeps more than it needs.
+const IDLE: Millis = 60_000;
+
+/// A write of a share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Written {
+    /// The share.
+    pub(super) amounts: Amounts,
+    /// What was in the share before for objects seen stored, and is no longer.
+    pub(super) seen: Amounts,
+}
+
+/// What a waiting request needs beyond the share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// Tells it from others.
+    pub id: u64,
+    /// How much.
+    pub amounts: Amounts,
+}
+
+/// How the shares of a domain should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The domain.
+    pub domain: Arc<str>,
+    /// All shares, with this replica's as it should be.
+    pub shares: Shares,
+    /// The version that they replace; `None` where there are none yet.
+    pub version: Option<u64>,
+    /// Whether they differ from what is persisted.
+    pub changed: bool,
+    /// The demands that the share covers once it is written.
+    pub fits: Vec<u64>,
+    /// The demands that do not fit, and why.
+    pub short: Vec<(u64, Box<Short>)>,
+    /// Other replicas that hold more than they need; the shares ask them to give it back.
+    pub waits_for: Vec<Arc<str>>,
+    /// The kinds whose caches are behind what others saw: nothing is taken until they have caught up.
+    pub behind: Vec<Arc<Kind>>,
+    written: Written,
+}
+
+impl Ledger {
+    /// How the shares of a domain should be, with these demands in order and without the holders that are gone.
+    ///
+    /// What is free is taken in halves: of each account half of this replica's part of what is left, so that
+    /// the next requests need no write. Where a demand does not fit, nothing more than needed is held, and the others
+    /// are asked to do the same.
+    pub fn draft(
+        &self,
+        name: &Arc<str>,
+        demands: &[Demand],
+        gone: &BTreeSet<Arc<str>>,
+        now: Millis,
+    ) -> Option<Draft> {
+        let nothing = (Domain::default(), Book::default());
+        let domain = self.domains.by_name.get(name).unwrap_or(&nothing.0);
+        let book = self.books.get(name).unwrap_or(&nothing.1);
+        if !book.known {
+            return None;
+        }
+        let mut shares = book.shares.clone();
+        shares.holders.retain(|holder, _| !gone.contains(holder));
+        let fewer = shares.holders.len() < book.shares.holders.len();
+        self.reset_horizons(&mut shares);
+        let behind = self.behind(domain, &shares);
+        let mut claims = book.live.clone();
+        for (account, amount) in shares.others(&self.me).flat_map(|(_, holder)| &holder.amounts) {
+            add(&mut claims, account, *amount);
+        }
+        let mut mine = self.part_of(name, self.reservations.held());
+        mine.iter().for_each(|(account, amount)| add(&mut claims, account, *amount));
+        let (mut fits, mut short) = (Vec::new(), Vec::new());
+        for demand in demands {
+            // What is held already needs no more room than it has.
+            let covered = demand.amounts.iter().all(|(account, more)| self.idle(name, account) >= *more);
+            if !behind.is_empty() && !covered {
+                continue;
+            }
+            match domain.add(&mut claims, &demand.amounts) {
+                Ok(()) => {
+                    demand.amounts.iter().for_each(|(account, more)| add(&mut mine, account, *more));
+                    fits.push(demand.id);
+                }
+                Err(why) => short.push((demand.id, why)),
+            }
+        }
+        let recalled = shares.holders.get(&self.me).is_some_and(|holder| holder.recalled);
+        let spare = match recalled || !short.is_empty() {
+            true => Amounts::new(),
+            false => {
+                self.spare(name, domain, demands, &mut claims, (shares.holders.len(), behind.is_empty()), now)
+            }
+        };
+        spare.iter().for_each(|(account, more)| add(&mut mine, account, *more));
+        let waits_for = recall(&mut shares, &self.me, !short.is_empty());
+        let seen = self.part_of(name, &self.seen);
+        self.raise_horizons(&mut shares, &seen, fewer);
+        let holder = Holder { amounts: mine.clone(), exact: spare.is_empty(), recalled: false };
+        if mine.is_empty() {
+            shares.holders.remove(&self.me);
+        } else {
+            shares.holders.insert(Arc::clone(&self.me), holder);
+        }
+        Some(Draft {
+            domain: Arc::clone(name),
+            changed: shares != book.shares,
+            shares,
+            version: book.version,
+            fits,
+            short,
+            waits_for,
+            behind,
+            written: Written { amounts: mine, seen },
+        })
+    }
+
+    /// What of the share is neither under way nor seen stored.
+    fn idle(&self, name: &str, account: &Account) -> i128 {
+        self.available(name, account).max(0)
+    }
+
+    /// The kinds of a domain's limits whose caches have not reached a horizon, or have nothing yet.
+    fn behind(&self, domain: &Domain, shares: &Shares) -> Vec<Arc<Kind>> {
+        let kinds: BTreeSet<_> =
+            domain.limits.iter().filter_map(|limit| self.kinds.get(&limit.resource)).flatten().collect();
+        let late = kinds.into_iter().filter(|kind| {
+            let horizon = shares.horizons.get(*kind).copied().unwrap_or_default();
+            self.version(kind).is_none_or(|version| version < horizon)
+        });
+        late.map(Arc::clone).collect()
+    }
+
+    /// Lowers the horizons of kinds whose versions went back: the cluster's store was restored.
+    fn reset_horizons(&self, shares: &mut Shares) {
+        for kind in &self.rolled_back {
+            let version = self.version(kind).unwrap_or_default();
+            shares.horizons.entry(Arc::clone(kind)).and_modify(|horizon| *horizon = (*horizon).min(version));
+        }
+    }
+
+    /// The amounts of the tenants of a domain.
+    fn part_of(&self, name: &Arc<str>, amounts: &Amounts) -> Amounts {
+        let inside = |account: &Account| {
+            self.domains.of_tenant(&account.tenant).is_some_and(|(domain, _)| domain == name)
+        };
+        amounts
+            .iter()
+            .filter(|(account, _)| inside(account))
+            .map(|(account, amount)| (account.clone(), *amount))
+            .collect()
+    }
+
+    /// What to hold beyond what is needed, account by account.
+    fn spare(
+        &self,
+        name: &Arc<str>,
+        domain: &Domain,
+        demands: &[Demand],
+        claims: &mut Amounts,
+        (holders, may_grow): (usize, bool),
+        now: Millis,
+    ) -> Amounts {
+        let Some(book) = self.books.get(name) else { return Amounts::new() };
+        let mut asked: BTreeMap<&Account, i128> = BTreeMap::new();
+        for (account, amount) in demands.iter().flat_map(|demand| &demand.amounts) {
+            let largest = asked.entry(account).or_default();
+            *largest = (*largest).max(*amount);
+        }
+        let held = book.shares.holders.get(&self.me).into_iter().flat_map(|holder| holder.amounts.keys());
+        let accounts: BTreeSet<&Account> = held.chain(asked.keys().copied()).collect();
+        let parts = i128::try_from(holders.max(1)).unwrap_or(i128::MAX).saturating_mul(2);
+        let mut spare = Amounts::new();
+        for account in accounts {
+            let room = domain.room(account, claims).map_or(0, |(room, _)| room.max(0));
+            let recent = book.asked.get(account).is_some_and(|asked| now.saturating_sub(*asked) < IDLE);
+            let kept = if recent { self.idle(name, account) } else { 0 };
+            let more = asked
+                .get(account)
+                .filter(|_| may_grow)
+                .map_or(0, |asked| steps(room.checked_div(parts), *asked));
+            let extra = kept.max(more).min(room);
+            add(&mut spare, account, extra);
+            add(claims, account, extra);
+        }
+        spare
+    }
+
+    /// Who takes of what is free from now on must know what this replica saw stored: what is in its share no more, and
+    /// what was in the shares of holders that are gone.
+    fn raise_horizons(&self, shares: &mut Shares, seen: &Amounts, gone: bool) {
+        let lowered = self.horizons.iter().filter(|_| !seen.is_empty());
+        let mut raised: BTreeMap<_, _> =
+            lowered.map(|(kind, version)| (Arc::clone(kind), *version)).collect();
+        if gone {
+            let all = self
+                .kinds
+                .values()
+                .flatten()
+                .filter_map(|kind| Some((Arc::clone(kind), self.version(kind)?)));
+            raised.extend(all);
+        }
+        for (kind, version) in raised {
+            if !self.rolled_back.contains(&kind) {
+                let horizon = shares.horizons.entry(kind).or_default();
+                *horizon = (*horizon).max(version);
+            }
+        }
+    }
+
+    /// Notes that a draft is being written: until its outcome is known the smaller share counts.
+    pub fn writing(&mut self, draft: &Draft) {
+        self.books.entry(Arc::clone(&draft.domain)).or_default().open.push(draft.written.clone());
+    }
+
+    /// Takes in that a draft was written, and has this version now.
+    pub fn wrote(&mut self, draft: &Draft, version: u64) {
+        let book = self.books.entry(Arc::clone(&draft.domain)).or_default();
+        // Writes before this one cannot take place any more: the version they replace is gone.
+        book.open.clear();
+        book.known = true;
+        book.shares = draft.shares.clone();
+        book.version = Some(version);
+        for (account, amount) in &draft.written.seen {
+            add(&mut self.seen, account, amount.saturating_neg());
+        }
+    }
+
+    /// Takes in that a draft was not written: another write came first.
+    pub fn lost(&mut self, draft: &Draft) {
+        let book = self.books.entry(Arc::clone(&draft.domain)).or_default();
+        if book.open.last() == Some(&draft.written) {
+            book.open.pop();
+        }
+    }
+
+    /// Takes in the shares of a domain as they are persisted, at a version; `None` where there are none.
+    ///
+    /// A watch may tell what is older than an own write; a `read` is as new as it can be, and its version is only lower
+    /// when the cluster's store was restored.
+    pub fn observe(&mut self, domain: &Arc<str>, persisted: Option<(Shares, u64)>, read: bool) {
+        let book = self.books.entry(Arc::clone(domain)).or_default();
+        book.known = true;
+        match persisted {
+            Some((_, version)) if !read && book.version.is_some_and(|known| known >= version) => {}
+            Some((shares, version)) => (book.shares, book.version) = (shares, Some(version)),
+            None => (book.shares, book.version) = (Shares::default(), None),
+        }
+    }
+
+    /// Takes in that the shares of a domain are gone: they have to be read before anything is taken.
+    pub fn forget_shares(&mut self, domain: &Arc<str>) {
+        if let Some(book) = self.books.get_mut(domain) {
+            book.known = false;
+        }
+    }
+
+    /// Every replica that holds something.
+    pub fn holders(&self) -> BTreeSet<Arc<str>> {
+        self.books.values().flat_map(|book| book.shares.holders.keys()).cloned().collect()
+    }
+
+    /// Whether one of these replicas holds something of a domain.
+    pub fn has_holder(&self, domain: &str, holders: &BTreeSet<Arc<str>>) -> bool {
+        self.books.get(domain).is_some_and(|book| book.shares.holders.keys().any(|name| holders.contains(name)))
+    }
+
+    /// Whether this replica should write a domain's shares without being asked: another wants back what it holds, it
+    /// holds more than it said, or less is persisted than it has given.
+    pub fn owes(&self, domain: &Arc<str>) -> bool {
+        let Some(book) = self.books.get(domain) else { return false };
+        let given = self.part_of(domain, self.reservations.held());
+        let nothing = Holder { exact: true, ..Holder::default() };
+        let mine = book.shares.holders.get(&self.me).unwrap_or(&nothing);
+        mine.recalled
+            || given.iter().any(|(account, given)| of(&mine.amounts, account) < *given)
+            || (mine.exact && mine.amounts.iter().any(|(account, held)| *held > of(&given, account)))
+    }
+
+    /// Whether a domain's share has what nobody asks for any more, or what is in it for stored objects.
+    pub fn is_untidy(&self, domain: &Arc<str>, now: Millis) -> bool {
+        let Some(book) = self.books.get(domain) else { return false };
+        let Some(mine) = book.shares.holders.get(&self.me) else { return false };
+        let old = |account: &Account| {
+            book.asked.get(account).is_none_or(|asked| now.saturating_sub(*asked) >= IDLE)
+        };
+        mine.amounts.keys().any(|account| old(account) && self.available(domain, account) > 0)
+            || mine.amounts.keys().any(|account| of(&self.seen, account) > 0)
+    }
+}
+
+/// The whole steps that an amount has.
+fn steps(amount: Option<i128>, step: i128) -> i128 {
+    let steps = amount.and_then(|amount| amount.checked_div(step)).unwrap_or_default();
+    steps.saturating_mul(step)
+}
+
+/// Asks the others to give back what they do not need; gives those that have some.
+fn recall(shares: &mut Shares, me: &str, short: bool) -> Vec<Arc<str>> {
+    let others =
+        shares.holders.iter_mut().filter(|(name, holder)| short && name.as_ref() != me && !holder.exact);
+    let asked = others.map(|(name, holder)| {
+        holder.recalled = true;
+        Arc::clone(name)
+    });
+    asked.collect()
+}

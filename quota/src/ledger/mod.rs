@@ -1,0 +1,283 @@
+//! Budgets that no race can break: a ledger whose free amounts are held in escrow by the replicas.
+//!
+//! Each replica has one [`Ledger`] and decides alone, from its share. Shares are persisted by domain, in one
+//! [`Shares`] value that changes by compare-and-swap.
+//!
+//! **Guarantee.** At every moment, for every account, *claim* = what a replica's cache shows stored + all persisted
+//! shares is at least what is stored and what requests under way may still store. Limits only grow with the accounts
+//! (see [`Limit`]), and a share is only raised where the claims fit every limit. So no limit is passed, however many
+//! replicas decide at once, whichever of them crash, and however old a cache is. Why the claim is enough:
+//! 1. A request is let in only from the share of a replica, persisted before, and keeps its part of it
+//!    ([`Ledger::reserve`]) until the object is seen stored, or the request has ended without it.
+//! 2. A share is lowered for an object only when the object was seen stored at a version, which becomes a *horizon* in
+//!    the same write. A replica whose cache has not reached every horizon takes nothing ([`Draft::behind`]). So an
+//!    object that a cache does not show yet is still in a share.
+//! 3. A request that was let in ends within the API server's bound; what never appeared is only given back when a
+//!    read after that bound shows it absent ([`Ledger::expired`], [`Ledger::looked`]).
+//! 4. While the outcome of a write is not known, the smaller of both shares counts ([`Ledger::writing`]).
+//!
+//! Sources: O'Neil's escrow method (1986), the demarcation protocol of Barbara and Garcia-Molina (1994).
+//! What administrators do is not held to it: a lower budget, an adopted namespace, a tenant moved to another parent.
+//!
+//! Cost: deciding from a share is a few lookups in ordered maps, no call and no wait; a draft takes time in the number
+//! of the domain's accounts times that of its limits.
+
+mod account;
+mod decide;
+mod draft;
+mod limits;
+mod objects;
+mod report;
+mod reservations;
+mod shares;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use model::TenantIndex;
+
+pub use account::{Account, Amounts, Charges, Kind, Place, Stored};
+pub use decide::{Answer, Ask, Ticket};
+pub use draft::{Demand, Draft};
+pub use limits::{Domain, Domains, Limit, NAMESPACES, ONE, Owner, Short};
+pub use report::{Consumer, Line};
+pub use reservations::Millis;
+pub use shares::{Holder, Shares};
+
+use account::{add, gather};
+use objects::{Listed, Objects};
+use reservations::Reservations;
+
+/// What one replica knows and holds of all budgets.
+#[derive(Debug)]
+pub struct Ledger {
+    me: Arc<str>,
+    index: Arc<TenantIndex>,
+    domains: Arc<Domains>,
+    objects: Objects,
+    reservations: Reservations,
+    /// Held for objects that were seen stored since the share was last written, or for nothing: neither free nor under
+    /// way.
+    seen: Amounts,
+    /// The newest version of each kind for which something is in `seen`, now or before.
+    horizons: BTreeMap<Arc<Kind>, u64>,
+    books: BTreeMap<Arc<str>, Book>,
+    /// The kinds that resource names are about.
+    kinds: BTreeMap<Arc<str>, BTreeSet<Arc<Kind>>>,
+    /// Kinds whose versions went back.
+    rolled_back: BTreeSet<Arc<Kind>>,
+    /// Until when this replica may decide: afterwards others may have taken its shares.
+    fence: Millis,
+}
+
+/// What a replica knows of one domain.
+#[derive(Debug, Default)]
+struct Book {
+    /// The sum of the stored objects.
+    live: Amounts,
+    /// The shares as they are persisted.
+    shares: Shares,
+    /// Their version; `None` where there are none.
+    version: Option<u64>,
+    /// Whether it is known what is persisted.
+    known: bool,
+    /// Writes of which it is not known whether they took place.
+    open: Vec<draft::Written>,
+    /// When an account was last asked for.
+    asked: BTreeMap<Account, Millis>,
+}
+
+impl Ledger {
+    /// An empty ledger of the replica of this name, which differs from all others, also from those before a restart.
+    pub fn new(me: &str) -> Self {
+        Self {
+            me: me.into(),
+            index: Arc::default(),
+            domains: Arc::default(),
+            objects: Objects::default(),
+            reservations: Reservations::default(),
+            seen: Amounts::new(),
+            horizons: BTreeMap::new(),
+            books: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            rolled_back: BTreeSet::new(),
+            fence: 0,
+        }
+    }
+
+    /// The replica's name.
+    pub fn me(&self) -> &Arc<str> {
+        &self.me
+    }
+
+    /// The domains in force.
+    pub fn domains(&self) -> &Arc<Domains> {
+        &self.domains
+    }
+
+    /// Lets the replica decide until then.
+    pub fn set_fence(&mut self, until: Millis) {
+        self.fence = until;
+    }
+
+    /// Takes in tenants and whose each namespace is.
+    pub fn set_tenants(&mut self, index: Arc<TenantIndex>) {
+        let before = std::mem::replace(&mut self.index, index);
+        let domains = Domains::of(&self.index);
+        if domains != *self.domains {
+            self.domains = Arc::new(domains);
+            self.recount();
+            return;
+        }
+        let moved: Vec<Arc<str>> = self.index.namespaces_unlike(&before).map(Arc::from).collect();
+        for namespace in moved {
+            let objects: Vec<_> =
+                self.objects.in_namespace(&namespace).map(|(_, _, stored)| stored.clone()).collect();
+            for stored in objects {
+                self.attribute(before.name_for(&namespace).map(Arc::from), &stored, false);
+                self.attribute(self.index.name_for(&namespace).map(Arc::from), &stored, true);
+            }
+        }
+    }
+
+    /// Counts these kinds and no others, for these resource names.
+    pub fn set_kinds(&mut self, kinds: BTreeMap<Arc<str>, BTreeSet<Arc<Kind>>>) {
+        let all: BTreeSet<_> = kinds.values().flatten().cloned().collect();
+        for (_, listed) in self.objects.retain(&all) {
+            self.forget(listed);
+        }
+        self.kinds = kinds;
+    }
+
+    /// The names of all domains, those that have only shares left among them.
+    pub fn names(&self) -> BTreeSet<Arc<str>> {
+        self.domains.by_name.keys().chain(self.books.keys()).cloned().collect()
+    }
+
+    /// Takes in that a list which began after a horizon was known is older than it: the cluster's store was restored
+    /// to an older state, and its versions count anew.
+    pub fn rolled_back(&mut self, kind: &Arc<Kind>) {
+        self.horizons.remove(kind);
+        self.rolled_back.insert(Arc::clone(kind));
+    }
+
+    /// Takes in all objects of a kind as they were at a version.
+    pub fn replace(&mut self, kind: &Arc<Kind>, version: u64, all: Vec<(Arc<str>, Arc<str>, Stored)>) {
+        let before = std::mem::take(self.objects.kind_mut(kind));
+        if before.version.is_some_and(|known| known > version) {
+            self.rolled_back(kind);
+        }
+        self.forget(before);
+        for (namespace, name, stored) in all {
+            self.upsert(Place { kind: Arc::clone(kind), namespace, name }, stored);
+        }
+        self.objects.kind_mut(kind).version = Some(version);
+    }
+
+    /// Takes in a stored object, new or changed.
+    pub fn upsert(&mut self, place: Place, stored: Stored) {
+        let mut freed = self.reservations.stored(&place, &stored.uid);
+        gather(&mut freed, &self.reservations.passed(&place, stored.version));
+        self.settle(&place.kind, stored.version, &freed);
+        self.attribute(self.tenant_of(&place.namespace, &stored), &stored, true);
+        let listed = self.objects.kind_mut(&place.kind);
+        listed.version = listed.version.map(|version| version.max(stored.version));
+        if let Some(before) = listed.objects.insert((Arc::clone(&place.namespace), place.name), stored) {
+            self.attribute(self.tenant_of(&place.namespace, &before), &before, false);
+        }
+    }
+
+    /// Takes in that an object is gone, at a version.
+    pub fn delete(&mut self, place: &Place, uid: &str, version: u64) {
+        let mut freed = self.reservations.stored(place, uid);
+        gather(&mut freed, &self.reservations.passed(place, version));
+        self.settle(&place.kind, version, &freed);
+        let listed = self.objects.kind_mut(&place.kind);
+        listed.version = listed.version.map(|known| known.max(version));
+        if let Some(before) = listed.objects.remove(&(Arc::clone(&place.namespace), Arc::clone(&place.name)))
+        {
+            self.attribute(self.tenant_of(&place.namespace, &before), &before, false);
+        }
+    }
+
+    /// Takes in that nothing of a kind changed up to a version.
+    pub fn bookmark(&mut self, kind: &Arc<Kind>, version: u64) {
+        let listed = self.objects.kind_mut(kind);
+        listed.version = listed.version.map(|known| known.max(version));
+    }
+
+    /// Whether objects of a kind count toward a limit of a tenant.
+    pub fn counts(&self, tenant: &str, kind: &Kind) -> bool {
+        let Some((_, domain)) = self.domains.of_tenant(tenant) else { return false };
+        domain
+            .resources(tenant)
+            .filter_map(|resource| self.kinds.get(resource))
+            .any(|kinds| kinds.contains(kind))
+    }
+
+    /// The kinds that count toward some limit.
+    pub fn counted(&self) -> BTreeSet<Arc<Kind>> {
+        self.kinds.values().flatten().cloned().collect()
+    }
+
+    /// The newest version of a kind that was heard of; `None` until it is listed.
+    pub fn version(&self, kind: &Kind) -> Option<u64> {
+        self.objects.kind(kind)?.version
+    }
+
+    /// How many objects are known, and for how many places something is under way.
+    pub fn size(&self) -> (usize, usize) {
+        (self.objects.len(), self.reservations.len())
+    }
+
+    fn settle(&mut self, kind: &Arc<Kind>, version: u64, freed: &Amounts) {
+        if freed.is_empty() {
+            return;
+        }
+        gather(&mut self.seen, freed);
+        let horizon = self.horizons.entry(Arc::clone(kind)).or_default();
+        *horizon = (*horizon).max(version);
+    }
+
+    fn tenant_of(&self, namespace: &str, stored: &Stored) -> Option<Arc<str>> {
+        if namespace.is_empty() {
+            stored.tenant.clone()
+        } else {
+            self.index.name_for(namespace).map(Arc::from)
+        }
+    }
+
+    /// Adds what an object counts as to its tenant, or takes it away.
+    fn attribute(&mut self, tenant: Option<Arc<str>>, stored: &Stored, there: bool) {
+        let domains = Arc::clone(&self.domains);
+        let Some(tenant) = tenant else { return };
+        let Some((name, domain)) = domains.of_tenant(&tenant) else { return };
+        let book = self.books.entry(Arc::clone(name)).or_default();
+        for (resource, amount) in stored.charges.iter() {
+            if let Some(account) = domain.account(&tenant, resource, stored.class.as_ref()) {
+                add(&mut book.live, &account, if there { *amount } else { amount.saturating_neg() });
+            }
+        }
+    }
+
+    fn forget(&mut self, listed: Listed) {
+        for ((namespace, _), stored) in listed.objects {
+            self.attribute(self.tenant_of(&namespace, &stored), &stored, false);
+        }
+    }
+
+    /// Adds up every object anew, under the domains of now.
+    fn recount(&mut self) {
+        self.books.values_mut().for_each(|book| book.live.clear());
+        let all: Vec<_> = self
+            .objects
+            .all()
+            .map(|(_, (namespace, _), stored)| (Arc::clone(namespace), stored.clone()))
+            .collect();
+        for (namespace, stored) in all {
+            self.attribute(self.tenant_of(&namespace, &stored), &stored, true);
+        }
+    }
+}
