@@ -19,6 +19,7 @@
 //! | Services | `UPDATE` | `services.nodeports`, `services.loadbalancers` |
 //! | PersistentVolumeClaims | `UPDATE`, `UPDATE` of `…/status` | `requests.storage`, its attributes classes |
 //! | ResourceClaims | `UPDATE` | devices |
+//! | any with a [`Sum`] | `UPDATE`, and of `…/status` if the path leads there | the sum |
 //!
 //! Kubernetes refuses a change by its quota only for those without `/status` and for that of
 //! PersistentVolumeClaims: others are reports of what is so already.
@@ -30,6 +31,7 @@ mod number;
 mod pods;
 mod scopes;
 mod services;
+mod sums;
 mod volumes;
 
 use std::borrow::Cow;
@@ -41,6 +43,7 @@ use time::OffsetDateTime;
 pub use devices::OwnerPod;
 pub use names::{GroupResource, UnknownResource, canonical, kinds_of};
 pub use scopes::{Operator, PodScopes, Scope, Scopes};
+pub use sums::{Sum, SumError, add_up};
 
 /// Amounts by canonical resource name, in billionths, as `model::quantity` has them. Never negative.
 pub type Amounts = BTreeMap<Cow<'static, str>, i128>;
@@ -94,6 +97,14 @@ pub enum MeasureError {
         /// Where it is.
         path: String,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// What a sum adds up is no amount.
+    #[error("`{sum}`: {reason}")]
+    Sum {
+        /// The resource name of the sum.
+        sum: String,
+        /// What is wrong with the value.
         reason: String,
     },
 }

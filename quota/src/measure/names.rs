@@ -108,9 +108,12 @@ pub fn canonical(name: &str) -> Cow<'_, str> {
 ///
 /// # Errors
 ///
-/// If no kind does.
+/// If no kind does. [`Sum`](super::Sum)s have names of their own, which are not known here.
 pub fn kinds_of(name: &str) -> Result<Vec<GroupResource>, UnknownResource> {
     let unknown = |hint: String| UnknownResource { name: name.to_owned(), hint };
+    if name.starts_with("sum/") {
+        return Err(unknown("a sum is of the kind that its definition names".to_owned()));
+    }
     if !is_qualified(name, 0) {
         return Err(unknown(format!("it is not well written; {}", examples())));
     }
@@ -276,6 +279,7 @@ mod tests {
             ("events", "such are"),
             ("count/events", "Kubernetes does not count these objects"),
             ("count/events.events.k8s.io", "Kubernetes does not count these objects"),
+            ("sum/disks", "a sum is of the kind that its definition names"),
             ("", "it is not well written"),
             ("count/", "it is not well written"),
             ("a/b/c", "it is not well written"),
