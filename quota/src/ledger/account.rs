@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use crate::measure::GroupResource as Kind;
+
 /// What amounts are added up by: the smallest part of a budget that a replica holds a share of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account {
@@ -18,25 +20,6 @@ pub type Amounts = BTreeMap<Account, i128>;
 
 /// What one object counts as: resource names with amounts in billionths, in order.
 pub type Charges = Arc<[(Arc<str>, i128)]>;
-
-/// A group and a plural resource, as in `batch` and `jobs`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kind {
-    /// The API group; empty for the core group.
-    pub group: String,
-    /// The plural resource name.
-    pub resource: String,
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.group.is_empty() {
-            f.write_str(&self.resource)
-        } else {
-            write!(f, "{}.{}", self.resource, self.group)
-        }
-    }
-}
 
 /// A place in the cluster, where there is at most one object at a time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

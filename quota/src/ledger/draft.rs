@@ -271,7 +271,9 @@ impl Ledger {
 
     /// Whether one of these replicas holds something of a domain.
     pub fn has_holder(&self, domain: &str, holders: &BTreeSet<Arc<str>>) -> bool {
-        self.books.get(domain).is_some_and(|book| book.shares.holders.keys().any(|name| holders.contains(name)))
+        self.books
+            .get(domain)
+            .is_some_and(|book| book.shares.holders.keys().any(|name| holders.contains(name)))
     }
 
     /// Whether this replica should write a domain's shares without being asked: another wants back what it holds, it
