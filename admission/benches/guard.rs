@@ -73,6 +73,7 @@ fn tenant(number: usize, rules: &Arc<Rules>) -> Arc<Tenant> {
         parents: Vec::new(),
         members: vec![Member { subject, role: TenantRole::Owner, cluster_role: None }],
         namespaces: NamespaceRules { prefix: format!("t{number}-"), limit: Some(10) },
+        budget: model::Budget::default(),
         suspended: false,
         profile: "bench".into(),
         isolation: Isolation {
@@ -112,6 +113,7 @@ fn admission(folder: &tempfile::TempDir, runtime: &tokio::runtime::Runtime, tena
         sink,
         AdmissionMetrics::register(&mut registry),
         guard,
+        None,
         Arc::new(|_| Ok(Vec::new())),
         Contact(None),
         Arc::new(AtomicBool::new(true)),

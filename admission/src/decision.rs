@@ -164,6 +164,8 @@ pub const fn status(code: Code) -> u16 {
         | Code::TenantDenied
         | Code::TenantAmbiguous
         | Code::NamespaceLimit
+        | Code::QuotaExceeded
+        | Code::QuotaUnspecified
         | Code::TenantSuspended => 403,
         Code::ReviewMalformed | Code::ReviewTooDeep | Code::ReviewVersion | Code::ReviewKind => 400,
         Code::ReviewTooLarge => 413,
@@ -171,9 +173,10 @@ pub const fn status(code: Code) -> u16 {
         | Code::BindingInvalid
         | Code::ParametersInvalid
         | Code::ModuleUnavailable
-        | Code::ModuleDigestMismatch => 422,
+        | Code::ModuleDigestMismatch
+        | Code::QuotaInvalid => 422,
         Code::Overloaded => 429,
-        Code::NotReady | Code::LookupUnavailable | Code::TenantNotReady => 503,
+        Code::NotReady | Code::LookupUnavailable | Code::TenantNotReady | Code::QuotaUnavailable => 503,
         Code::DeadlineExceeded | Code::PolicyTimeout => 504,
         _ => 500,
     }
@@ -195,7 +198,7 @@ pub(crate) const fn reason(status: u16) -> &'static str {
 
 const fn retry_after(code: Code) -> Option<u32> {
     match code {
-        Code::Overloaded | Code::TenantNotReady => Some(1),
+        Code::Overloaded | Code::TenantNotReady | Code::QuotaUnavailable => Some(1),
         Code::NotReady => Some(2),
         _ => None,
     }

@@ -7,10 +7,12 @@
 //! - [`router`]: the routes, with body limit and deadline.
 //! - [`Admission::admit`]: the request path, one line a stage.
 //! - [`Guard`]: the walls of tenants, before any policy is asked.
+//! - [`Budgets`]: what tenants may have, after every policy passed.
 //! - [`decide`]: the one place that turns findings and failures into a verdict.
 
 #![forbid(unsafe_code)]
 
+mod budget;
 mod deadline;
 mod decision;
 mod guard;
@@ -19,6 +21,7 @@ mod metrics;
 mod pipeline;
 mod response;
 
+pub use budget::Budgets;
 pub use deadline::{TimeoutError, deadline};
 pub use decision::{Contact, allow, decide, refuse, status};
 pub use guard::{Guard, Wall};

@@ -13,6 +13,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
+use crate::budget::Budgets;
 use crate::decision::{Contact, decide, refuse};
 use crate::guard::Guard;
 use crate::metrics::AdmissionMetrics;
@@ -52,6 +53,7 @@ pub struct Admission {
     audit: AuditSink,
     metrics: AdmissionMetrics,
     guard: Guard,
+    budgets: Option<Budgets>,
     check: ConfigCheck,
     checks: Arc<Semaphore>,
     contact: Contact,
@@ -68,17 +70,28 @@ pub struct Answered {
 }
 
 impl Admission {
-    /// An admission path over these parts. Reviews are refused with [`Code::NotReady`] until `ready`.
+    /// An admission path over these parts, without budgets where there is no cluster. Reviews are refused with [`Code::NotReady`] until `ready`.
     pub fn new(
         pool: Arc<EvaluationPool>,
         audit: AuditSink,
         metrics: AdmissionMetrics,
         guard: Guard,
+        budgets: Option<Budgets>,
         check: ConfigCheck,
         contact: Contact,
         ready: Arc<AtomicBool>,
     ) -> Self {
-        Self { pool, audit, metrics, guard, check, checks: Arc::new(Semaphore::new(CHECKS)), contact, ready }
+        Self {
+            pool,
+            audit,
+            metrics,
+            guard,
+            budgets,
+            check,
+            checks: Arc::new(Semaphore::new(CHECKS)),
+            contact,
+            ready,
+        }
     }
 
     /// Decides on one review: the whole path, from bytes to decision and record, in one trace span.
@@ -129,6 +142,9 @@ impl Admission {
                 }
             },
         };
+        if let Ok(request) = &decoded {
+            decision = self.charge(phase, request, decision, deadline).await;
+        }
         decision.times.decode = decode;
         decision.times.total = micros_since(start);
         self.metrics.count(phase, &decision);
@@ -141,6 +157,26 @@ impl Admission {
         self.audit.record(record);
         self.metrics.in_flight.dec();
         Answered { uid: request.map(|request| request.uid), decision }
+    }
+
+    /// Last, for what nothing refuses: takes what the object needs from the budgets of its tenant.
+    async fn charge(
+        &self,
+        phase: Phase,
+        request: &Request,
+        decision: Decision,
+        deadline: Instant,
+    ) -> Decision {
+        let concerned = phase == Phase::Validate && decision.verdict.is_allowed();
+        let Some(budgets) = self.budgets.as_ref().filter(|_| concerned) else { return decision };
+        match budgets.charge(request, deadline).await {
+            Ok(()) => decision,
+            Err(refusal) => {
+                let refused = refuse(decision.id.clone(), refusal.code, &refusal.message, &self.contact);
+                // The record keeps what the policies said.
+                Decision { verdict: refused.verdict, warnings: Vec::new(), patch: None, ..decision }
+            }
+        }
     }
 
     /// Asks the policies; Bailey's own objects are compiled before.

@@ -59,6 +59,7 @@ impl World {
                 tokio::sync::watch::channel(Arc::default()).1,
                 [],
             ),
+            None,
             Arc::new(|request| match request.name.as_str() {
                 "bad" => Err(LoadFault::new(Code::PolicyInvalid, "line 3 is wrong")),
                 _ => Ok(vec!["noted".to_owned()]),

@@ -75,6 +75,14 @@ pub enum Code {
     TenantSuspended,
     /// The walls of the tenant's namespace do not stand yet.
     TenantNotReady,
+    /// A budget of the tenant, or of one above it, would be passed.
+    QuotaExceeded,
+    /// What is left of a budget is not known now, or could not be taken in time.
+    QuotaUnavailable,
+    /// The object does not say how much it needs of something that is limited.
+    QuotaUnspecified,
+    /// A budget is not valid.
+    QuotaInvalid,
 }
 
 impl Code {
@@ -115,6 +123,10 @@ impl Code {
         Self::NamespaceLimit,
         Self::TenantSuspended,
         Self::TenantNotReady,
+        Self::QuotaExceeded,
+        Self::QuotaUnavailable,
+        Self::QuotaUnspecified,
+        Self::QuotaInvalid,
     ];
 
     /// The code as it is shown and counted.
@@ -155,6 +167,10 @@ impl Code {
             Self::NamespaceLimit => "namespace_limit",
             Self::TenantSuspended => "tenant_suspended",
             Self::TenantNotReady => "tenant_not_ready",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::QuotaUnavailable => "quota_unavailable",
+            Self::QuotaUnspecified => "quota_unspecified",
+            Self::QuotaInvalid => "quota_invalid",
         }
     }
 }
@@ -173,6 +189,6 @@ mod tests {
     fn every_code_has_a_text_of_its_own() {
         let texts: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
-        assert_eq!(Code::ALL.last(), Some(&Code::TenantNotReady), "a new code belongs in ALL");
+        assert_eq!(Code::ALL.last(), Some(&Code::QuotaInvalid), "a new code belongs in ALL");
     }
 }

@@ -15,6 +15,9 @@ use tokio::runtime::Handle;
 pub(crate) fn config_check(compiler: Arc<RwLock<Compiler>>, cluster: Option<Arc<Cluster>>) -> ConfigCheck {
     Arc::new(move |request: &Request| {
         let Some(object) = &request.object else { return Ok(Vec::new()) };
+        if request.resource.resource == "tenants" {
+            return tenancy::api::check_tenant(object).map(|()| Vec::new());
+        }
         // Of other kinds the API server knows all there is to check: their schemas.
         if !matches!(request.resource.resource.as_str(), "policies" | "policybindings") {
             return Ok(Vec::new());

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use admission::{Admission, AdmissionMetrics, Contact, Guard, HttpLimits};
+use admission::{Admission, AdmissionMetrics, Budgets, Contact, Guard, HttpLimits};
 use anyhow::{Context, anyhow};
 use audit::{AuditConfig, AuditMetrics, AuditSink, AuditTask};
 use policies::wasm::{WasmConfig, WasmRuntime};
@@ -29,6 +29,9 @@ use crate::{decisions, sample, source, trace_context};
 
 /// How long the last records may take to be written at shutdown.
 const FLUSH: Duration = Duration::from_secs(10);
+
+/// How long it may take at shutdown to give back what is held of budgets.
+const GIVE_BACK: Duration = Duration::from_secs(3);
 
 /// Runs the daemon until a signal ends it.
 ///
@@ -58,14 +61,20 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         audit,
         AdmissionMetrics::register(&mut registry),
         guard(cluster.as_deref(), &args),
+        budgets(cluster.as_deref(), &args),
         config_check(compiler, cluster.clone()),
         Contact(args.contact.clone()),
         Arc::clone(&readiness.loaded),
     ));
     let stop = CancellationToken::new();
+    let listening = cluster.clone();
     let servers =
-        listen_all(&args, admission, Arc::clone(&readiness), &pool, cluster, registry, &stop).await?;
+        listen_all(&args, admission, Arc::clone(&readiness), &pool, listening, registry, &stop).await?;
     let ended = run_until_stopped(&mut tasks, servers, &args, &readiness, &stop, audit_task).await;
+    if let Some(cluster) = cluster {
+        // Without an API server the shares stay until the lease has run out.
+        let _late = tokio::time::timeout(GIVE_BACK, cluster.budgets.give_back()).await;
+    }
     tasks.shutdown().await;
     drop(telemetry);
     ended
@@ -78,6 +87,13 @@ fn guard(cluster: Option<&Cluster>, args: &ServeArgs) -> Guard {
         None => (watch::channel(Arc::default()).1, watch::channel(Arc::default()).1),
     };
     Guard::new(tenants, holdings, args.administrators.clone())
+}
+
+/// The budgets of the cluster's tenants.
+fn budgets(cluster: Option<&Cluster>, args: &ServeArgs) -> Option<Budgets> {
+    let cluster = cluster?;
+    let desk = Arc::clone(&cluster.budgets.desk);
+    Some(Budgets::new(desk, cluster.tenants.clone(), args.administrators.clone()))
 }
 
 async fn open_audit(args: &ServeArgs, registry: &mut Registry) -> anyhow::Result<(AuditSink, AuditTask)> {

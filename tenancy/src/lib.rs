@@ -7,12 +7,14 @@
 //! - [`api`]: the custom resources, and [`api::decode`] for the check at their own admission.
 //! - [`files`]: the same objects from a directory, read again when it changes.
 //! - [`cluster`]: everything that is watched in a cluster.
+//! - [`budgets`]: what counts toward budgets, and what the replicas hold of them.
 //! - `controllers`: what tenants have in the cluster, kept as it should be.
 //! - [`rbac`]: who may do what, from the cluster's roles and bindings or from a dump of them.
 //! - [`self_service`]: what users and administrators do with tenants from a command line, with their own rights.
 //! - [`StatusReport`]: how a policy or binding stands, for [`cluster::Cluster::report`].
 
 pub mod api;
+pub mod budgets;
 pub mod cluster;
 mod controllers;
 mod digest;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// These parts; the empty ones where there is no object, or one that cannot be read.
-pub(super) fn parts<T: DeserializeOwned + Default>(object: Option<&[u8]>) -> T {
+pub(crate) fn parts<T: DeserializeOwned + Default>(object: Option<&[u8]>) -> T {
     #[derive(Deserialize)]
     #[serde(bound(deserialize = "T: DeserializeOwned + Default"))]
     struct Object<T> {

@@ -10,7 +10,7 @@ mod classes;
 mod connect;
 mod edits;
 mod hosts;
-mod metadata;
+pub(crate) mod metadata;
 mod namespaces;
 mod network;
 mod objects;
@@ -19,14 +19,13 @@ mod pods;
 mod question;
 mod rules;
 mod services;
-mod slots;
 mod tenant_objects;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Code, Holdings, Operation, Request, TenantIndex};
+use model::{Code, Holdings, Request, TenantIndex};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -34,7 +33,6 @@ use crate::pipeline::Phase;
 use hosts::Reserved;
 use question::{Asker, Question};
 use rules::RULES;
-use slots::Slots;
 
 /// Whose work the cluster's own controllers do; they are under RBAC, and not under the guard.
 const CONTROLLERS: [&str; 2] = ["system:serviceaccounts:kube-system", "system:serviceaccounts:bailey-system"];
@@ -51,7 +49,6 @@ pub struct Guard {
     tenants: watch::Receiver<Arc<TenantIndex>>,
     holdings: watch::Receiver<Arc<Holdings>>,
     administrators: BTreeSet<String>,
-    slots: Slots,
     reserved: Reserved,
 }
 
@@ -83,8 +80,7 @@ impl Guard {
         administrators: impl IntoIterator<Item = String>,
     ) -> Self {
         let administrators = administrators.into_iter().collect();
-        let slots = Slots::new(tenants.clone());
-        Self { tenants, holdings, administrators, slots, reserved: Reserved::default() }
+        Self { tenants, holdings, administrators, reserved: Reserved::default() }
     }
 
     /// The names of all walls.
@@ -114,7 +110,7 @@ impl Guard {
         let tenants = self.snapshot();
         let holdings = Arc::clone(&self.holdings.borrow());
         let asker = Asker::new(&tenants, request, self.is_administrator(request), is_controller(request));
-        let question = Question::new(request, &tenants, &holdings, asker, (&self.slots, &self.reserved));
+        let question = Question::new(request, &tenants, &holdings, asker, &self.reserved);
         match phase {
             Phase::Mutate => {
                 let mut edits = namespaces::edits(&question)?;
@@ -123,9 +119,6 @@ impl Guard {
                 edits::apply(request, &edits)
             }
             Phase::Validate => {
-                if request.is_namespace() && request.operation == Operation::Delete {
-                    self.slots.free_known();
-                }
                 let mut rules = RULES.iter().filter(|rule| rule.concerns(&question));
                 rules.try_for_each(|rule| rule.check(&question)).map(|()| None)
             }
@@ -140,13 +133,10 @@ impl Guard {
         request.user.groups.iter().any(|group| self.administrators.contains(group))
     }
 
-    /// Hears that a request which passed was refused after all: the slot it took is free again.
+    /// Hears that a request which passed was refused after all: the host name it took is free again.
     pub(crate) fn refused(&self, phase: Phase, request: &Request) {
         if phase != Phase::Validate {
             return;
-        }
-        if request.is_namespace() && request.operation == Operation::Create {
-            self.slots.give_back(request);
         }
         self.reserved.give_back(request);
     }
@@ -168,7 +158,8 @@ impl Guard {
     }
 }
 
-fn is_controller(request: &Request) -> bool {
+/// Whether one of the cluster's own controllers asks.
+pub(crate) fn is_controller(request: &Request) -> bool {
     let user = &request.user;
     user.username == CONTROLLER_MANAGER
         || user.groups.iter().any(|group| CONTROLLERS.contains(&group.as_str()))

@@ -207,25 +207,6 @@ pub(super) fn grows_while_suspended(question: &Question<'_>) -> Option<String> {
     })
 }
 
-/// A tenant has no more namespaces than its limit, and neither has one above it with all that are below.
-pub(super) fn is_one_too_many(question: &Question<'_>) -> Option<String> {
-    let request = question.request;
-    let name = tenant_label(request.object.as_deref())?;
-    let tenant = question.tenants.tenant(&name)?;
-    let line = std::iter::once(&name).chain(&tenant.parents);
-    let limits = line.filter_map(|name| {
-        let limit = question.tenants.tenant(name)?.namespaces.limit?;
-        Some((name.as_str(), usize::try_from(limit).unwrap_or(usize::MAX)))
-    });
-    let limits: Vec<(&str, usize)> = limits.collect();
-    if limits.is_empty() {
-        return None;
-    }
-    let taken = question.slots.take(&name, request, &limits, question.now);
-    let (full, used, limit) = taken.err()?;
-    Some(format!("the tenant `{full}` has {used} of at most {limit} namespaces; delete one, or ask for more"))
-}
-
 /// The tenant that an object's label names.
 pub(super) fn tenant_label(object: Option<&[u8]>) -> Option<String> {
     metadata(object)?.labels.remove(TENANT_LABEL)

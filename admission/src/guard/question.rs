@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::hosts::Reserved;
 use super::pods::{PodSpec, pod_of};
-use super::slots::Slots;
 
 /// What a rule is asked. What several rules read is read once.
 pub(super) struct Question<'a> {
@@ -18,7 +17,6 @@ pub(super) struct Question<'a> {
     pub(super) tenants: &'a TenantIndex,
     pub(super) holdings: &'a Holdings,
     pub(super) asker: Asker<'a>,
-    pub(super) slots: &'a Slots,
     pub(super) reserved: &'a Reserved,
     pub(super) now: Instant,
     tenant: Option<&'a Arc<Tenant>>,
@@ -72,7 +70,7 @@ impl<'a> Question<'a> {
         tenants: &'a TenantIndex,
         holdings: &'a Holdings,
         asker: Asker<'a>,
-        (slots, reserved): (&'a Slots, &'a Reserved),
+        reserved: &'a Reserved,
     ) -> Self {
         let tenant = tenants.name_for(&request.namespace).and_then(|name| tenants.tenant(name));
         Self {
@@ -80,7 +78,6 @@ impl<'a> Question<'a> {
             tenants,
             holdings,
             asker,
-            slots,
             reserved,
             now: Instant::now(),
             tenant,

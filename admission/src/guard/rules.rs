@@ -166,11 +166,6 @@ pub(super) const RULES: &[Rule] = &[
         code: Code::TenantSuspended,
         ..rule("suspended", Everything, CREATE, Users, namespaces::grows_while_suspended)
     },
-    // Last: it takes a slot.
-    Rule {
-        code: Code::NamespaceLimit,
-        ..rule("namespace-limit", NAMESPACES, CREATE, Users, namespaces::is_one_too_many)
-    },
 ];
 
 /// A rule which refuses with [`Code::TenantDenied`].

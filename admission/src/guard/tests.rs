@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use model::Operation;
 use model::{
     Contents, GroupVersionResource, Isolation, Member, NamespaceRules, NamespaceState, Network,
     POD_SECURITY_LABELS, Subject, TENANT_LABEL, Tenant, TenantRole, UserInfo, WALLS_LABEL, WALLS_STANDING,
@@ -12,7 +13,6 @@ use serde_json::json;
 use super::*;
 
 mod pods;
-mod slots;
 
 fn tenant(name: &str, owners: &[&str]) -> Tenant {
     let members = owners.iter().map(|owner| Member {
@@ -25,6 +25,7 @@ fn tenant(name: &str, owners: &[&str]) -> Tenant {
         parents: Vec::new(),
         members: members.collect(),
         namespaces: NamespaceRules { prefix: format!("{name}-"), limit: Some(2) },
+        budget: model::Budget::default(),
         suspended: false,
         profile: "default".to_owned(),
         isolation: Isolation {

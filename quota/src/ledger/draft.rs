@@ -264,6 +264,14 @@ impl Ledger {
         }
     }
 
+    /// Domains that are no more and of which nobody holds anything, with the versions of their shares.
+    pub fn abandoned(&self) -> Vec<(Arc<str>, u64)> {
+        let former = self.books.iter().filter(|(name, book)| {
+            !self.domains.by_name.contains_key(*name) && book.known && book.shares.holders.is_empty()
+        });
+        former.filter_map(|(name, book)| Some((Arc::clone(name), book.version?))).collect()
+    }
+
     /// Every replica that holds something.
     pub fn holders(&self) -> BTreeSet<Arc<str>> {
         self.books.values().flat_map(|book| book.shares.holders.keys()).cloned().collect()
@@ -277,9 +285,11 @@ impl Ledger {
     }
 
     /// Whether this replica should write a domain's shares without being asked: another wants back what it holds, it
-    /// holds more than it said, or less is persisted than it has given.
+    /// holds more than it said, or less is persisted than it has given; or what is persisted is not known.
     pub fn owes(&self, domain: &Arc<str>) -> bool {
-        let Some(book) = self.books.get(domain) else { return false };
+        let known = self.books.get(domain).filter(|book| book.known);
+        // What is not known has to be read before somebody asks.
+        let Some(book) = known else { return self.domains.by_name.contains_key(domain) };
         let given = self.part_of(domain, self.reservations.held());
         let nothing = Holder { exact: true, ..Holder::default() };
         let mine = book.shares.holders.get(&self.me).unwrap_or(&nothing);

@@ -195,7 +195,9 @@ impl Cluster {
             answer = self.replicas[which].ledger.reserve(&ask, false, now);
         }
         match answer {
-            Answer::Short(_, amounts) => self.write(which, &[Demand { id: 1, amounts }], slot.is_multiple_of(2)),
+            Answer::Short(_, amounts) => {
+                self.write(which, &[Demand { id: 1, amounts }], slot.is_multiple_of(2))
+            }
             Answer::Taken(ticket) => self.flying.push(Flying { replica: which, ask, ticket: Some(ticket) }),
             Answer::Free => self.flying.push(Flying { replica: which, ask, ticket: None }),
             Answer::Fenced => unreachable!(),

@@ -42,6 +42,7 @@ use time::OffsetDateTime;
 
 pub use devices::OwnerPod;
 pub use names::{GroupResource, UnknownResource, canonical, kinds_of};
+pub use pods::unspecified;
 pub use scopes::{Operator, PodScopes, Scope, Scopes};
 pub use sums::{Sum, SumError, add_up};
 

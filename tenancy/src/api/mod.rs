@@ -6,11 +6,13 @@
 
 pub mod binding;
 mod bounds;
+pub mod budget;
 mod convert;
 mod crds;
 mod decode;
 mod draft;
 pub mod isolation;
+pub mod ledger;
 pub mod policy;
 pub mod rules;
 mod schema;
@@ -20,6 +22,7 @@ pub mod tenant;
 pub use crds::{crd_documents, crds};
 pub use decode::{ConfigObject, decode};
 pub use draft::{DraftSource, ModuleLocation, ModuleReference, PolicyDraft};
+pub use tenant::check_tenant;
 
 pub(crate) use decode::{ConfigKind, Place, decode_value};
 pub(crate) use draft::MAX_MODULE_BYTES;

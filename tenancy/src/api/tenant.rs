@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::budget::Quota;
 use super::schema;
 
 /// Users who share namespaces of their own.
@@ -59,6 +60,9 @@ pub struct TenantSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub isolation_profile: Option<String>,
+    /// How much it may have at once, together with all tenants below it.
+    #[serde(default)]
+    pub quota: Quota,
     /// Whether the tenant may not grow: running work stays, nothing new is created.
     #[serde(default)]
     pub suspended: bool,
@@ -196,4 +200,15 @@ impl Member {
         };
         model::Member { subject, role, cluster_role: self.cluster_role.clone() }
     }
+}
+
+/// Checks of a Tenant what its schema cannot say.
+///
+/// # Errors
+/// [`model::Code::QuotaInvalid`] with the field and what would pass.
+pub fn check_tenant(json: &[u8]) -> Result<(), model::LoadFault> {
+    let tenant: Tenant = serde_json::from_slice(json).map_err(|error| {
+        model::LoadFault::new(model::Code::QuotaInvalid, format!("the Tenant cannot be read: {error}"))
+    })?;
+    tenant.spec.quota.check()
 }

@@ -37,6 +37,7 @@ fn alone(name: &str, tenant: &Tenant, profiles: &BTreeMap<String, IsolationProfi
         parents: Vec::new(),
         members: tenant.spec.members.iter().map(crate::api::tenant::Member::to_model).collect(),
         namespaces: NamespaceRules { prefix, limit: rules.limit },
+        budget: tenant.spec.quota.to_model(),
         // One that goes does not grow.
         suspended: tenant.spec.suspended || tenant.metadata.deletion_timestamp.is_some(),
         profile: named.unwrap_or(DEFAULT_PROFILE).to_owned(),

@@ -22,6 +22,7 @@ use model::{Digest, Holdings, LoadFault, LookupKind, ObjectEvent, Sources, Tenan
 use tokio::sync::watch;
 
 use crate::api::ModuleLocation;
+use crate::budgets::{self, Budgets};
 use crate::controllers;
 use crate::status::{self, StatusReport, StatusWriter};
 use crate::tasks::{Task, Tasks};
@@ -31,7 +32,7 @@ pub use state::{ClusterState, WatchState};
 use tenants::Tenants;
 
 pub(crate) use objects::{Observed, ObservedObjects};
-pub(crate) use retry::{api_message, http_status, map_event, shown, watch_pauses};
+pub(crate) use retry::{Retry, api_message, http_status, map_event, shown, watch_pauses};
 
 /// How the cluster is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub struct Cluster {
     pub tenants: watch::Receiver<Arc<TenantIndex>>,
     /// Whether tenants and namespaces are listed.
     pub tenants_synced: watch::Receiver<bool>,
+    /// What tenants may have, and what is left of it.
+    pub budgets: Budgets,
     /// What tenants hold that there is only one of.
     pub holdings: watch::Receiver<Arc<Holdings>>,
     /// Whether all of that is listed.
@@ -99,7 +102,9 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
         writer
     });
     let synced = lookups.synced();
+    let budgets = budgets::start(reader.clone(), of_tenants.index.clone(), &tasks);
     Cluster {
+        budgets,
         sources: handles.sources,
         synced,
         tenants: of_tenants.index,

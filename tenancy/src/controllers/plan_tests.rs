@@ -22,6 +22,7 @@ fn tenant(members: &[(&str, TenantRole)], contents: Contents) -> Tenant {
         parents: Vec::new(),
         members: members.collect(),
         namespaces: NamespaceRules::default(),
+        budget: model::Budget::default(),
         suspended: false,
         profile: "default".into(),
         isolation: Isolation {

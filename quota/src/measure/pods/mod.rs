@@ -62,3 +62,39 @@ fn overdue_from(metadata: &Metadata<'_>) -> Result<Option<OffsetDateTime>, Measu
     })?;
     Ok(Some(deleted.saturating_add(Duration::seconds(grace))))
 }
+
+/// What every container has to say where it is limited, as Kubernetes' own quota asks it.
+const SAID: [(&str, &str, bool); 4] = [
+    ("requests.cpu", "cpu", false),
+    ("requests.memory", "memory", false),
+    ("limits.cpu", "cpu", true),
+    ("limits.memory", "memory", true),
+];
+
+/// The first container of a Pod that does not say how much it needs of something limited: its name and the resource
+/// name. A Pod that says it for all of its containers together need not say it for each.
+///
+/// # Errors
+///
+/// If a field that counts cannot be read.
+pub fn unspecified(
+    object: &[u8],
+    limited: impl Fn(&str) -> bool,
+) -> Result<Option<(String, &'static str)>, MeasureError> {
+    let pod: object::Pod<'_> = super::json::read(object)?;
+    let whole = pod.spec.resources.as_ref();
+    for (name, resource, of_limits) in SAID.into_iter().filter(|(name, _, _)| limited(name)) {
+        let said = |resources: &object::Resources<'_>| {
+            let list = if of_limits { &resources.limits } else { &resources.requests };
+            list.get(resource).is_some()
+        };
+        if whole.is_some_and(said) {
+            continue;
+        }
+        let mut containers = pod.spec.containers.iter().chain(&pod.spec.init_containers);
+        if let Some(silent) = containers.find(|container| !said(&container.resources)) {
+            return Ok(Some((silent.name.to_string(), name)));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,244 @@
+//! The last stage of a request that nothing has refused: it takes what it needs from the budgets of its tenant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::{Amount, Code, Operation, Request, TENANT_LABEL, TenantIndex, TenantRole};
+use quota::desk::{Desk, Full, Refused};
+use quota::ledger::{Ask, Charges, Kind, NAMESPACES, Owner, Place};
+use quota::measure::{MeasureError, measure, unspecified};
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use crate::guard::is_controller;
+
+/// How long after its review a request may still be stored: the API server's own bound of 34 s, and a margin.
+const LEASE: Duration = Duration::from_secs(40);
+/// How long before a request's deadline its answer has to be known.
+const MARGIN: Duration = Duration::from_millis(200);
+
+/// Holds requests against the budgets of tenants.
+#[derive(Debug)]
+pub struct Budgets {
+    desk: Arc<Desk>,
+    tenants: watch::Receiver<Arc<TenantIndex>>,
+    administrators: BTreeSet<String>,
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+}
+
+impl Budgets {
+    /// Budgets at this desk. Users of the groups `administrators` may create namespaces beyond a limit.
+    pub fn new(
+        desk: Arc<Desk>,
+        tenants: watch::Receiver<Arc<TenantIndex>>,
+        administrators: impl IntoIterator<Item = String>,
+    ) -> Self {
+        Self { desk, tenants, administrators: administrators.into_iter().collect() }
+    }
+
+    /// Takes what a request needs, waiting where the share of this replica has to grow. It is kept until the object is
+    /// seen stored, or the request has ended without it.
+    pub(crate) async fn charge(&self, request: &Request, deadline: Instant) -> Result<(), Refusal> {
+        let Some(growth) = self.growth(request)? else { return Ok(()) };
+        let tenant = Arc::clone(&growth.tenant);
+        let kind = Arc::clone(&growth.place.kind);
+        let latest = deadline.checked_sub(MARGIN).unwrap_or(deadline);
+        match self.desk.take(growth, request.dry_run, latest).await {
+            Ok(_) => Ok(()),
+            Err(Refused::Full(full)) => Err(self.full(request, &tenant, &kind, *full)),
+            Err(Refused::Late) => Err(Refusal {
+                code: Code::QuotaUnavailable,
+                message: format!(
+                    "what is left of the budget of the tenant `{tenant}` is not known now, the same request may pass soon"
+                ),
+            }),
+            Err(Refused::Fenced) => Err(Refusal {
+                code: Code::QuotaUnavailable,
+                message: "bailey cannot renew its lease at the API server, and gives nothing of budgets until it can"
+                    .to_owned(),
+            }),
+        }
+    }
+
+    /// What a request asks of budgets; `None` where it concerns none.
+    fn growth(&self, request: &Request) -> Result<Option<Ask>, Refusal> {
+        let writes = matches!(request.operation, Operation::Create | Operation::Update);
+        let counts = request.sub_resource.is_empty() || request.sub_resource == "resize";
+        let Some(object) = request.object.as_deref().filter(|_| writes && counts) else { return Ok(None) };
+        // Administrators and controllers give a tenant namespaces beyond its limit.
+        if request.is_namespace() && (self.is_administrator(request) || is_controller(request)) {
+            return Ok(None);
+        }
+        let kind = Kind::new(&request.resource.group, &request.resource.resource);
+        let tenants = Arc::clone(&self.tenants.borrow());
+        let labelled =
+            |object: Option<&[u8]>| identity(object).labels.unwrap_or_default().remove(TENANT_LABEL);
+        let (tenant, before) = match request.is_cluster_scoped() {
+            false => (tenants.name_for(&request.namespace).map(str::to_owned), None),
+            true => (labelled(Some(object)), labelled(request.old_object.as_deref())),
+        };
+        let Some(tenant) = tenant else { return Ok(None) };
+        if !self.desk.read(|ledger| ledger.counts(&tenant, &kind)) {
+            return Ok(None);
+        }
+        // What came from another tenant is new to this one.
+        let stays = !request.is_cluster_scoped() || before.as_ref() == Some(&tenant);
+        let old = request.old_object.as_deref().filter(|_| stays);
+        self.says_all(&kind, &tenant, request, object)?;
+        let (after, class) = self::charges(&kind, object)?;
+        let (before, _) = old.map_or(Ok((Charges::default(), None)), |old| self::charges(&kind, old))?;
+        let meta = identity(Some(object));
+        let from = request
+            .old_object
+            .as_deref()
+            .map(|old| identity(Some(old)).resource_version.parse().unwrap_or(0));
+        let uid = if from.is_some() { request.uid.clone() } else { meta.uid };
+        let name = if request.name.is_empty() { meta.name } else { request.name.clone() };
+        let namespace = if request.is_cluster_scoped() { "" } else { request.namespace.as_str() };
+        let place = Place { kind: Arc::new(kind), namespace: namespace.into(), name: name.into() };
+        let until = self.desk.at(Instant::now().checked_add(LEASE).unwrap_or_else(Instant::now));
+        Ok(Some(Ask { place, tenant: tenant.into(), class, uid: uid.into(), from, before, after, until }))
+    }
+
+    /// Every container of a new Pod says how much it needs of what is limited.
+    fn says_all(&self, kind: &Kind, tenant: &str, request: &Request, object: &[u8]) -> Result<(), Refusal> {
+        if kind.resource != "pods" || !kind.group.is_empty() || request.operation != Operation::Create {
+            return Ok(());
+        }
+        let limited: BTreeSet<Arc<str>> = self.desk.read(|ledger| {
+            let domain = ledger.domains().of_tenant(tenant).map(|(_, domain)| domain);
+            domain.into_iter().flat_map(|domain| domain.resources(tenant)).cloned().collect()
+        });
+        match unspecified(object, |name| limited.contains(name)).map_err(|error| unmeasured(&error))? {
+            None => Ok(()),
+            Some((container, resource)) => Err(Refusal {
+                code: Code::QuotaUnspecified,
+                message: format!(
+                    "the tenant `{tenant}` has a budget of `{resource}`, and the container `{container}` does not say how \
+                     much it needs: set it in `resources`"
+                ),
+            }),
+        }
+    }
+
+    fn is_administrator(&self, request: &Request) -> bool {
+        request.user.groups.iter().any(|group| self.administrators.contains(group))
+    }
+
+    /// Which limit, what it has, what would pass, and what takes the most.
+    fn full(&self, request: &Request, tenant: &str, kind: &Kind, full: Full) -> Refusal {
+        let Full { short, line, mut consumers } = full;
+        let resource = short.limit.resource.as_ref();
+        if resource == NAMESPACES {
+            return namespaces(&short.limit.owner, line.used.saturating_add(line.held), line.bound);
+        }
+        let role = self.tenants.borrow().roles_of(&request.user).get(tenant).copied();
+        if !self.is_administrator(request) && role.is_none_or(|role| role < TenantRole::Viewer) {
+            consumers.retain(|consumer| *consumer.namespace == request.namespace);
+        }
+        let shown = |amount: i128| shown(resource, amount);
+        let held = if line.held > 0 {
+            format!(" and {} held for requests under way", shown(line.held))
+        } else {
+            String::new()
+        };
+        let whose = match &short.limit.owner {
+            Owner::Tenant(tenant) => {
+                format!("the budget of the tenant `{tenant}` is {} of `{resource}`", shown(line.bound))
+            }
+            Owner::Band(tenant, band) => {
+                format!(
+                    "the budget of the tenant `{tenant}` for its band `{band}` is {} of `{resource}`",
+                    shown(line.bound)
+                )
+            }
+            Owner::Cohort(cohort) => {
+                format!(
+                    "the tenants of the cohort `{cohort}` lend each other {} of `{resource}`",
+                    shown(line.bound)
+                )
+            }
+        };
+        let mut message = format!(
+            "{whose}, of which {} are used{held}; this asks for {} more, and {}",
+            shown(line.used),
+            shown(short.asked),
+            match short.room {
+                ..=0 => "nothing more would pass now".to_owned(),
+                room => format!("up to {} would pass now", shown(room)),
+            }
+        );
+        if !consumers.is_empty() {
+            let largest = consumers.iter().map(|consumer| {
+                format!(
+                    "{} {}/{} ({})",
+                    consumer.kind,
+                    consumer.namespace,
+                    consumer.name,
+                    shown(consumer.amount)
+                )
+            });
+            message.push_str(&format!(
+                "; the largest of the tenant are {}",
+                largest.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        message
+            .push_str(&format!("; delete some {kind}, or ask for more with `kubectl tenant request quota`"));
+        Refusal { code: Code::QuotaExceeded, message }
+    }
+}
+
+fn namespaces(owner: &Owner, used: i128, bound: i128) -> Refusal {
+    let (Owner::Tenant(owner) | Owner::Band(owner, _) | Owner::Cohort(owner)) = owner;
+    let [used, bound] = [used, bound].map(|amount| Amount::of(amount, false));
+    Refusal {
+        code: Code::NamespaceLimit,
+        message: format!(
+            "the tenant `{owner}` has {used} of at most {bound} namespaces; delete one, or ask for more"
+        ),
+    }
+}
+
+/// Memory and storage are told in binary units.
+fn shown(resource: &str, amount: i128) -> Amount {
+    let bytes =
+        ["memory", "storage"].iter().any(|unit| resource.ends_with(unit)) || resource.contains("hugepages-");
+    Amount::of(amount, bytes)
+}
+
+fn unmeasured(error: &MeasureError) -> Refusal {
+    Refusal {
+        code: Code::QuotaUnspecified,
+        message: format!("it cannot be counted toward a budget: {error}"),
+    }
+}
+
+/// What an object counts as, and the PriorityClass of a Pod.
+fn charges(kind: &Kind, object: &[u8]) -> Result<(Charges, Option<Arc<str>>), Refusal> {
+    let measured = measure(&kind.group, &kind.resource, object).map_err(|error| unmeasured(&error))?;
+    let is_pod = kind.resource == "pods" && kind.group.is_empty();
+    let class = measured.priority_class().or(is_pod.then_some("")).map(Arc::from);
+    let charges = measured.amounts.into_iter().map(|(name, amount)| (Arc::from(name.as_ref()), amount));
+    Ok((charges.collect(), class))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Identity {
+    name: String,
+    uid: String,
+    resource_version: String,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+fn identity(object: Option<&[u8]>) -> Identity {
+    crate::guard::metadata::parts(object)
+}

@@ -1,0 +1,183 @@
+//! Which replicas are alive: each renews a lease of its own, and gives nothing from its share when it cannot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Client, ResourceExt};
+use quota::desk::Desk;
+use quota::ledger::Kind;
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::shares::Gone;
+use super::source::newest;
+use crate::cluster::api_message;
+
+/// The namespace of the leases.
+const NAMESPACE: &str = "bailey-system";
+/// What the leases' names begin with; the replica's name follows.
+const PREFIX: &str = "bailey-quota-";
+/// The label of the leases.
+const LABEL: &str = "bailey.dev/quota-holder";
+/// How often a lease is renewed.
+const RENEW: Duration = Duration::from_secs(3);
+/// How long a replica decides after the start of its last renewal.
+const VALID: Duration = Duration::from_secs(15);
+/// How long a lease must have stood still for its replica's last request to have ended: it was valid, a request takes
+/// the API server 34 s at most, and no two clocks run equally fast.
+const GONE: Duration = Duration::from_secs(60);
+/// How long a lease of a replica that is gone is kept.
+const KEEP: Duration = Duration::from_secs(600);
+
+pub(super) struct Leases {
+    client: Client,
+    desk: Arc<Desk>,
+    gone: watch::Sender<Gone>,
+    renewed: watch::Sender<bool>,
+    seen: BTreeMap<Arc<str>, Holder>,
+}
+
+/// What is known of another replica.
+struct Holder {
+    version: String,
+    since: Instant,
+    /// What the caches must have reached to have seen its last objects; `None` while it may be alive.
+    last: Option<BTreeMap<Arc<Kind>, u64>>,
+}
+
+impl Leases {
+    pub(super) fn new(
+        client: Client,
+        desk: Arc<Desk>,
+        gone: watch::Sender<Gone>,
+        renewed: watch::Sender<bool>,
+    ) -> Self {
+        Self { client, desk, gone, renewed, seen: BTreeMap::new() }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut ticks = interval(RENEW);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match self.renew().await {
+                Ok(()) => _ = self.renewed.send_replace(true),
+                Err(error) => {
+                    tracing::warn!(error = api_message(&error), "the lease of this replica cannot be renewed")
+                }
+            }
+            if let Err(error) = self.look().await {
+                tracing::warn!(error = api_message(&error), "leases of other replicas cannot be read");
+            }
+        }
+    }
+
+    async fn renew(&self) -> kube::Result<()> {
+        let began = Instant::now();
+        let me = self.desk.read(|ledger| Arc::clone(ledger.me()));
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let now = OffsetDateTime::now_utc();
+        // MicroTime has six digits, always.
+        let now = now.replace_nanosecond(now.microsecond().saturating_mul(1_000).max(1_000)).unwrap_or(now);
+        let lease = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": format!("{PREFIX}{me}"), "labels": {LABEL: &*me}},
+            "spec": {
+                "holderIdentity": &*me,
+                "leaseDurationSeconds": VALID.as_secs(),
+                "renewTime": micro_time(now),
+            },
+        });
+        let parameters = PatchParams::apply("bailey").force();
+        api.patch(&format!("{PREFIX}{me}"), &parameters, &Patch::Apply(&lease)).await?;
+        let until = began.checked_add(VALID).unwrap_or(began);
+        self.desk.change(|ledger| ledger.set_fence(self.desk.at(until)));
+        Ok(())
+    }
+
+    /// Finds holders that are gone: their lease stands still, and the caches have everything they may have let in.
+    async fn look(&mut self) -> kube::Result<()> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let leases = api.list_metadata(&ListParams::default().labels(LABEL)).await?;
+        let versions: BTreeMap<String, String> = leases
+            .iter()
+            .filter_map(|lease| {
+                let holder = lease.name_any().strip_prefix(PREFIX)?.to_owned();
+                Some((holder, lease.resource_version().unwrap_or_default()))
+            })
+            .collect();
+        let (me, mut holders) = self.desk.read(|ledger| (Arc::clone(ledger.me()), ledger.holders()));
+        holders.extend(versions.keys().map(|holder| Arc::from(holder.as_str())));
+        holders.remove(&me);
+        self.seen.retain(|holder, _| holders.contains(holder));
+        let now = Instant::now();
+        for holder in holders {
+            let version = versions.get(holder.as_ref()).cloned().unwrap_or_default();
+            let seen = self.seen.entry(holder).or_insert_with(|| Holder {
+                version: version.clone(),
+                since: now,
+                last: None,
+            });
+            if seen.version != version {
+                *seen = Holder { version, since: now, last: None };
+            }
+        }
+        self.bury(now).await?;
+        for (holder, seen) in &self.seen {
+            if seen.since.elapsed() > KEEP && versions.contains_key(holder.as_ref()) {
+                // Another replica may have done it.
+                let _absent = api.delete(&format!("{PREFIX}{holder}"), &DeleteParams::default()).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn bury(&mut self, now: Instant) -> kube::Result<()> {
+        let still = |holder: &Holder| now.saturating_duration_since(holder.since) > GONE;
+        if self.seen.values().any(|holder| still(holder) && holder.last.is_none()) {
+            let kinds = self.desk.read(quota::ledger::Ledger::counted);
+            let last = newest(&self.client, &kinds).await?;
+            for holder in self.seen.values_mut().filter(|holder| still(holder) && holder.last.is_none()) {
+                holder.last = Some(last.clone());
+            }
+        }
+        let gone: BTreeSet<Arc<str>> = self.desk.read(|ledger| {
+            let reached = |last: &BTreeMap<Arc<Kind>, u64>| {
+                last.iter().all(|(kind, version)| ledger.version(kind).is_some_and(|known| known >= *version))
+            };
+            let buried = self.seen.iter().filter(|(_, holder)| holder.last.as_ref().is_some_and(reached));
+            buried.map(|(name, _)| Arc::clone(name)).collect()
+        });
+        if gone != **self.gone.borrow() {
+            self.gone.send_replace(Arc::new(gone));
+            self.desk.nudge();
+        }
+        Ok(())
+    }
+}
+
+/// A time as Kubernetes writes MicroTime.
+fn micro_time(time: OffsetDateTime) -> String {
+    let text = time.format(&Rfc3339).unwrap_or_default();
+    let (seconds, fraction) =
+        text.trim_end_matches('Z').split_once('.').unwrap_or((text.trim_end_matches('Z'), ""));
+    format!("{seconds}.{fraction:0<6}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_micro_time_has_six_digits() {
+        let time = OffsetDateTime::from_unix_timestamp(0).unwrap();
+        assert_eq!(micro_time(time), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(micro_time(time.replace_microsecond(120_000).unwrap()), "1970-01-01T00:00:00.120000Z");
+    }
+}

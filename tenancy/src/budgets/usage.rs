@@ -1,0 +1,146 @@
+//! The objects that count toward budgets, watched, and told to the ledger.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use kube::Client;
+use model::TenantIndex;
+use quota::desk::Desk;
+use quota::ledger::{Charges, Domains, Kind, Place, Stored};
+use quota::measure::{kinds_of, measure};
+use tokio::sync::watch;
+
+use super::identity::Identity;
+use super::source::{Raw, Seen, Source};
+use crate::tasks::{Task, Tasks};
+
+/// Kinds of which more than the metadata counts.
+const WHOLE: [(&str, &str); 4] =
+    [("", "pods"), ("", "persistentvolumeclaims"), ("", "services"), ("resource.k8s.io", "resourceclaims")];
+
+/// Follows the tenants, and every kind that some budget is about.
+pub(super) struct Usage {
+    client: Client,
+    desk: Arc<Desk>,
+    tasks: Tasks,
+    following: BTreeMap<Arc<Kind>, Task>,
+    domains: Arc<Domains>,
+}
+
+impl Usage {
+    pub(super) fn new(client: Client, desk: Arc<Desk>, tasks: Tasks) -> Self {
+        Self { client, desk, tasks, following: BTreeMap::new(), domains: Arc::default() }
+    }
+
+    pub(super) async fn run(mut self, mut tenants: watch::Receiver<Arc<TenantIndex>>) {
+        loop {
+            let index = Arc::clone(&tenants.borrow_and_update());
+            let domains = self.desk.change(|ledger| {
+                ledger.set_tenants(index);
+                Arc::clone(ledger.domains())
+            });
+            if !Arc::ptr_eq(&domains, &self.domains) {
+                self.follow(&domains);
+                self.domains = domains;
+                self.desk.nudge();
+            }
+            if tenants.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn follow(&mut self, domains: &Domains) {
+        let mut kinds: BTreeMap<Arc<str>, BTreeSet<Arc<Kind>>> = BTreeMap::new();
+        for resource in domains.resources() {
+            let known = kinds_of(&resource).unwrap_or_default();
+            kinds.insert(resource, known.into_iter().map(Arc::new).collect());
+        }
+        let wanted: BTreeSet<Arc<Kind>> = kinds.values().flatten().cloned().collect();
+        self.following.retain(|kind, _| wanted.contains(kind));
+        self.desk.change(|ledger| ledger.set_kinds(kinds));
+        for kind in wanted {
+            if !self.following.contains_key(&kind) {
+                let task = self.tasks.spawn(format!("use of {kind}"), self.follower(&kind));
+                self.following.insert(kind, task);
+            }
+        }
+    }
+
+    fn follower(&self, kind: &Arc<Kind>) -> impl Future<Output = ()> + Send + 'static {
+        let whole = WHOLE.contains(&(kind.group.as_str(), kind.resource.as_str()));
+        let source = Source {
+            client: self.client.clone(),
+            group: kind.group.clone(),
+            resource: kind.resource.clone(),
+            metadata_only: !whole,
+        };
+        let (desk, mut reader) =
+            (Arc::clone(&self.desk), Reader { kind: Arc::clone(kind), known: HashSet::new() });
+        source.follow(move |seen| reader.tell(&desk, seen))
+    }
+}
+
+/// Reads what objects of a kind count as. Most objects of a kind count as the same: that is kept once.
+struct Reader {
+    kind: Arc<Kind>,
+    known: HashSet<Charges>,
+}
+
+impl Reader {
+    fn tell(&mut self, desk: &Desk, seen: Seen) {
+        match seen {
+            Seen::All(version, objects) => {
+                self.known.clear();
+                let all = objects.iter().filter_map(|object| self.stored(object));
+                let all: Vec<_> = all.map(|(place, stored)| (place.namespace, place.name, stored)).collect();
+                desk.change(|ledger| ledger.replace(&self.kind, version, all));
+                desk.nudge();
+            }
+            Seen::Set(object) => {
+                if let Some((place, stored)) = self.stored(&object) {
+                    desk.change(|ledger| ledger.upsert(place, stored));
+                }
+            }
+            Seen::Gone(object) => {
+                if let Some((place, stored)) = self.stored(&object) {
+                    desk.change(|ledger| ledger.delete(&place, &stored.uid, stored.version));
+                }
+            }
+            Seen::Version(version) => desk.change(|ledger| ledger.bookmark(&self.kind, version)),
+        }
+    }
+
+    fn stored(&mut self, object: &Raw) -> Option<(Place, Stored)> {
+        let Identity { namespace, name, uid, version, tenant } = Identity::of(object.get())?;
+        let (charges, class) = self.charges(object.get());
+        let place = Place { kind: Arc::clone(&self.kind), namespace: namespace.into(), name: name.into() };
+        let stored = Stored { uid: uid.into(), version, tenant: tenant.map(Arc::from), class, charges };
+        Some((place, stored))
+    }
+
+    fn charges(&mut self, object: &str) -> (Charges, Option<Arc<str>>) {
+        let (amounts, class) = match measure(&self.kind.group, &self.kind.resource, object.as_bytes()) {
+            Ok(measured) => {
+                let class = measured.priority_class().map(Arc::from);
+                (measured.amounts, class)
+            }
+            // The API server took it; a later version of Kubernetes may know more than this one.
+            Err(error) => {
+                tracing::error!(kind = %self.kind, %error, "a stored object cannot be counted");
+                (BTreeMap::new(), None)
+            }
+        };
+        let charges: Charges =
+            amounts.into_iter().map(|(name, amount)| (Arc::from(name.as_ref()), amount)).collect();
+        let class =
+            class.or_else(|| (self.kind.resource == "pods" && self.kind.group.is_empty()).then(|| "".into()));
+        match self.known.get(&charges) {
+            Some(known) => (Arc::clone(known), class),
+            None => {
+                self.known.insert(Arc::clone(&charges));
+                (charges, class)
+            }
+        }
+    }
+}
