@@ -1,13 +1,14 @@
 //! Budgets of tenants, on a real API server with its own quota plugin and controllers.
 
 mod exact;
+mod race;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
-use tests::{ALICE, Tenant, User, World, give_namespace, is_forbidden, refusal, until};
+use tests::{ADMIN, ALICE, Tenant, User, World, give_namespace, is_forbidden, refusal, until};
 
 /// A tenant whose owner has these namespaces, and a budget.
 async fn tenant(name: &str, owner: &str, quota: &str, namespaces: &[&str]) -> Tenant {
