@@ -60,6 +60,26 @@ pub struct Admission {
     ready: Arc<AtomicBool>,
 }
 
+/// What an admission path is made of.
+pub struct Parts {
+    /// Where policies are evaluated.
+    pub pool: Arc<EvaluationPool>,
+    /// Where decisions are kept.
+    pub audit: AuditSink,
+    /// Where they are counted.
+    pub metrics: AdmissionMetrics,
+    /// The walls of tenants.
+    pub guard: Guard,
+    /// The budgets of tenants; `None` without a cluster.
+    pub budgets: Option<Budgets>,
+    /// The check of Bailey's own objects.
+    pub check: ConfigCheck,
+    /// Whom the refused may ask.
+    pub contact: Contact,
+    /// Reviews are refused with [`Code::NotReady`] until this is true.
+    pub ready: Arc<AtomicBool>,
+}
+
 /// A review's answer: the decision, and the uid it answers where the review had one.
 #[derive(Debug)]
 pub struct Answered {
@@ -70,28 +90,11 @@ pub struct Answered {
 }
 
 impl Admission {
-    /// An admission path over these parts, without budgets where there is no cluster. Reviews are refused with [`Code::NotReady`] until `ready`.
-    pub fn new(
-        pool: Arc<EvaluationPool>,
-        audit: AuditSink,
-        metrics: AdmissionMetrics,
-        guard: Guard,
-        budgets: Option<Budgets>,
-        check: ConfigCheck,
-        contact: Contact,
-        ready: Arc<AtomicBool>,
-    ) -> Self {
-        Self {
-            pool,
-            audit,
-            metrics,
-            guard,
-            budgets,
-            check,
-            checks: Arc::new(Semaphore::new(CHECKS)),
-            contact,
-            ready,
-        }
+    /// An admission path over these parts.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { pool, audit, metrics, guard, budgets, check, contact, ready } = parts;
+        let checks = Arc::new(Semaphore::new(CHECKS));
+        Self { pool, audit, metrics, guard, budgets, check, checks, contact, ready }
     }
 
     /// Decides on one review: the whole path, from bytes to decision and record, in one trace span.

@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use tenancy::cluster::{Cluster, WatchState};
 
 use crate::probes::Sample;
+use crate::sample_quota::QuotaGauges;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
@@ -38,6 +39,8 @@ pub(crate) fn register(
     evaluation.register("panics", "Evaluations that panicked since the start", panics.clone());
     evaluation.register("threads_replaced", "Threads given up as they did not end in time", replaced.clone());
     evaluation.register("threads_late", "Of those, the ones still running", late.clone());
+    let quota =
+        cluster.as_ref().map(|cluster| QuotaGauges::register(registry, Arc::clone(&cluster.budgets.desk)));
     let gauges = WatchGauges::default();
     let watches = registry.sub_registry_with_prefix("bailey_watch");
     watches.register("synced", "Whether a watched kind is listed", gauges.synced.clone());
@@ -57,6 +60,9 @@ pub(crate) fn register(
         }
         if let Some(cluster) = &cluster {
             gauges.read(cluster);
+        }
+        if let Some(quota) = &quota {
+            quota.read();
         }
     })
 }

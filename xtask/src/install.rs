@@ -75,6 +75,29 @@ fn webhooks_for(access: &Access, port: u16, name: &str, namespaces: Option<&str>
     access.apply(&text)
 }
 
+/// Has the API server ask another webhook on a loopback port too about every new ConfigMap.
+///
+/// # Errors
+/// When the API server refuses the configuration.
+pub fn denier(access: &Access, port: u16, authority: &[u8]) -> Result<()> {
+    let configuration = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "denier"},
+        "webhooks": [{
+            "name": "denier.bailey.dev",
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "clientConfig": {
+                "url": format!("https://127.0.0.1:{port}/validate"),
+                "caBundle": STANDARD.encode(authority),
+            },
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE"]}],
+        }],
+    });
+    access.apply(&configuration.to_string())
+}
+
 /// Has the API server pass questions for decisions on to a Bailey on a loopback port.
 ///
 /// # Errors
