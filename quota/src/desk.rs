@@ -11,7 +11,7 @@ use crate::ledger::{Answer, Ask, Consumer, Demand, Draft, Ledger, Line, Millis, 
 /// How long a request waits for others to give back what they hold and do not need.
 const RECALL: Duration = Duration::from_secs(1);
 /// How long it waits for news where nobody holds more than needed: what a watch is about to tell.
-const NEWS: Duration = Duration::from_millis(100);
+const NEWS: Duration = Duration::from_millis(50);
 /// How many of the largest consumers a refusal tells.
 const CONSUMERS: usize = 3;
 
