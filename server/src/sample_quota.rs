@@ -23,6 +23,11 @@ struct ResultLabels {
     result: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: String,
+}
+
 type Amounts = Family<LimitLabels, Gauge<f64, AtomicU64>>;
 
 /// The gauges of budgets.
@@ -34,6 +39,7 @@ pub(crate) struct QuotaGauges {
     requests: Family<ResultLabels, Counter>,
     objects: Gauge,
     under_way: Gauge,
+    listed: Family<KindLabels, Gauge>,
 }
 
 impl QuotaGauges {
@@ -46,9 +52,10 @@ impl QuotaGauges {
             requests: Family::default(),
             objects: Gauge::default(),
             under_way: Gauge::default(),
+            listed: Family::default(),
         };
         let quota = registry.sub_registry_with_prefix("bailey_quota");
-        let Self { budget, used, held, requests, objects, under_way, .. } = &gauges;
+        let Self { budget, used, held, requests, objects, under_way, listed, .. } = &gauges;
         quota.register(
             "budget",
             "The most of a resource; a cohort's budget is what it lends",
@@ -63,6 +70,7 @@ impl QuotaGauges {
         );
         quota.register("objects", "Objects that are counted", objects.clone());
         quota.register("under_way", "Places at which a request is under way", under_way.clone());
+        quota.register("kind_listed", "Whether a kind that budgets count is listed", listed.clone());
         gauges
     }
 
@@ -80,6 +88,14 @@ impl QuotaGauges {
         for (result, count) in results {
             let counter = self.requests.get_or_create(&ResultLabels { result });
             counter.inc_by(count.saturating_sub(counter.get()));
+        }
+        self.listed.clear();
+        let kinds = self.desk.read(|ledger: &Ledger| {
+            let kinds = ledger.counted().into_iter();
+            kinds.map(|kind| (kind.to_string(), ledger.version(&kind).is_some())).collect::<Vec<_>>()
+        });
+        for (kind, listed) in kinds {
+            self.listed.get_or_create(&KindLabels { kind }).set(i64::from(listed));
         }
         // Budgets that are no more must not show their last values for ever.
         [&self.budget, &self.used, &self.held].into_iter().for_each(Family::clear);
