@@ -6,9 +6,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use audit::AuditSink;
 use bytes::Bytes;
-use model::{Code, Decision, LoadFault, Operation, Record, Request, ReviewError, Verdict, decode_review};
+use model::{
+    Code, Decision, Exceptions, LoadFault, Operation, Record, Request, ReviewError, Verdict, decode_review,
+};
 use policies::{Evaluation, EvaluationPool, Evaluator, SubmitError};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
@@ -56,6 +58,7 @@ pub struct Admission {
     checks: Arc<Semaphore>,
     contact: Contact,
     ready: Arc<AtomicBool>,
+    exceptions: watch::Receiver<Arc<Exceptions>>,
 }
 
 /// A review's answer: the decision, and the uid it answers where the review had one.
@@ -78,7 +81,15 @@ impl Admission {
         contact: Contact,
         ready: Arc<AtomicBool>,
     ) -> Self {
-        Self { pool, audit, metrics, guard, check, checks: Arc::new(Semaphore::new(CHECKS)), contact, ready }
+        let checks = Arc::new(Semaphore::new(CHECKS));
+        let exceptions = watch::channel(Arc::default()).1;
+        Self { pool, audit, metrics, guard, check, checks, contact, ready, exceptions }
+    }
+
+    /// With the newest of these exceptions.
+    #[must_use]
+    pub fn with_exceptions(self, exceptions: watch::Receiver<Arc<Exceptions>>) -> Self {
+        Self { exceptions, ..self }
     }
 
     /// Decides on one review: the whole path, from bytes to decision and record, in one trace span.
@@ -192,17 +203,22 @@ impl Admission {
             return self.overloaded(id, error);
         }
         let waited = tokio::time::timeout_at(to_tokio(deadline), answered).await;
-        self.conclude(id, waited)
+        self.conclude(id, request, waited)
     }
 
     fn conclude(
         &self,
         id: String,
+        request: &Request,
         waited: Result<Result<(u32, Evaluation), oneshot::error::RecvError>, tokio::time::error::Elapsed>,
     ) -> Decision {
         match waited {
-            Ok(Ok((queue, evaluation))) => {
-                let mut decision = decide(id, evaluation, &self.contact);
+            Ok(Ok((queue, mut evaluation))) => {
+                let exceptions = Arc::clone(&self.exceptions.borrow());
+                exceptions.cover(request, &mut evaluation.findings, micros_since_epoch() / 1_000_000);
+                let tenants = !evaluation.findings.is_empty() && self.guard.is_inside(request);
+                let namespace = tenants.then_some(request.namespace.as_str());
+                let mut decision = decide(id, evaluation, &self.contact, namespace);
                 decision.times.queue = queue;
                 decision
             }
@@ -291,10 +307,9 @@ fn record(phase: Phase, request: Option<&Request>, decision: &Decision) -> Recor
         Verdict::Allowed => (true, "", String::new()),
         Verdict::Denied { code, message, .. } => (false, code.as_str(), message.clone()),
     };
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Record {
         id: decision.id.clone(),
-        time_micros: i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX),
+        time_micros: micros_since_epoch(),
         phase: phase.as_str().to_owned(),
         uid: request.map(|request| request.uid.clone()).unwrap_or_default(),
         username: request.map(|request| request.user.username.clone()).unwrap_or_default(),
@@ -318,6 +333,11 @@ fn record(phase: Phase, request: Option<&Request>, decision: &Decision) -> Recor
 
 fn to_tokio(deadline: Instant) -> tokio::time::Instant {
     tokio::time::Instant::from_std(deadline.checked_sub(GRACE).unwrap_or(deadline))
+}
+
+fn micros_since_epoch() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn micros_since(start: Instant) -> u32 {

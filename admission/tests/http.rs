@@ -113,6 +113,7 @@ fn sources(rules: &str) -> Sources {
         enforcement: Default::default(),
         failure_policy: Default::default(),
         order: 0,
+        exceptions: false,
     };
     Sources {
         policies: vec![Loaded { name: "no-latest".into(), generation: 1, value: Ok(policy) }],

@@ -53,7 +53,11 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         load_metrics: LoadMetrics::register(&mut registry),
     };
     let cluster = source::start(&args, parts, &mut tasks).await?;
-    let admission = Arc::new(Admission::new(
+    let exceptions = match &cluster {
+        Some(cluster) => cluster.exceptions.clone(),
+        None => watch::channel(Arc::default()).1,
+    };
+    let admission = Admission::new(
         Arc::clone(&pool),
         audit,
         AdmissionMetrics::register(&mut registry),
@@ -61,7 +65,8 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         config_check(compiler, cluster.clone()),
         Contact(args.contact.clone()),
         Arc::clone(&readiness.loaded),
-    ));
+    );
+    let admission = Arc::new(admission.with_exceptions(exceptions));
     let stop = CancellationToken::new();
     let servers =
         listen_all(&args, admission, Arc::clone(&readiness), &pool, cluster, registry, &stop).await?;

@@ -71,7 +71,12 @@ async fn start_cluster(
     let cluster = Arc::new(tenancy::cluster::start(client, &options));
     let pool = Arc::clone(&parts.pool);
     cluster.subscribe(move |event| pool.observe(event));
-    let synced = [cluster.synced.clone(), cluster.tenants_synced.clone(), cluster.holdings_synced.clone()];
+    let synced = [
+        cluster.synced.clone(),
+        cluster.tenants_synced.clone(),
+        cluster.holdings_synced.clone(),
+        cluster.exceptions_synced.clone(),
+    ];
     let follow = InCluster { synced, cluster: Arc::clone(&cluster) };
     tasks.spawn(parts.run(follow, cluster.sources.clone()));
     let watched = Arc::clone(&cluster);
@@ -111,7 +116,7 @@ impl Follow for NoCluster {
 /// Caches and statuses in the cluster.
 struct InCluster {
     cluster: Arc<Cluster>,
-    synced: [watch::Receiver<bool>; 3],
+    synced: [watch::Receiver<bool>; 4],
 }
 
 impl Follow for InCluster {
@@ -130,11 +135,12 @@ impl Follow for InCluster {
     }
 
     async fn changed(&mut self) {
-        let [policies, tenants, holdings] = &mut self.synced;
+        let [policies, tenants, holdings, exceptions] = &mut self.synced;
         let changed = tokio::select! {
             changed = policies.changed() => changed,
             changed = tenants.changed() => changed,
             changed = holdings.changed() => changed,
+            changed = exceptions.changed() => changed,
         };
         if changed.is_err() {
             std::future::pending().await

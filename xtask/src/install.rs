@@ -29,6 +29,7 @@ pub fn prerequisites(access: &Access) -> Result<()> {
         "crd/policybindings.bailey.dev",
         "crd/tenants.bailey.dev",
         "crd/isolationprofiles.bailey.dev",
+        "crd/policyexceptions.bailey.dev",
     ];
     let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
     access.run(&[&wait[..], &names[..]].concat()).map(drop)

@@ -4,8 +4,8 @@ use model::{Code, Operation};
 
 use super::pods::{self, images, placement, resources, volumes};
 use super::{
-    Question, Wall, bindings, claims, classes, connect, hosts, namespaces, network, objects, ownership,
-    services, tenant_objects,
+    Question, Wall, bindings, claims, classes, connect, exceptions, hosts, namespaces, network, objects,
+    ownership, services, tenant_objects,
 };
 
 /// One wall.
@@ -57,6 +57,7 @@ const NAMESPACES: Concerned = One("", "namespaces");
 const SERVICES: Concerned = One("", "services");
 const CLAIMS: Concerned = One("", "persistentvolumeclaims");
 const BINDINGS: Concerned = One("rbac.authorization.k8s.io", "rolebindings");
+const EXCEPTIONS: Concerned = One("bailey.dev", "policyexceptions");
 const GATEWAY: &str = "gateway.networking.k8s.io";
 /// Pods, and what has templates of them.
 const PODS: Concerned = Several(&[
@@ -118,6 +119,8 @@ pub(super) const RULES: &[Rule] = &[
         Administrators,
         tenant_objects::is_deleted_with_namespaces,
     ),
+    rule("exception-approval", EXCEPTIONS, WRITES, Users, exceptions::are_decided_by_another),
+    rule("exception-terms", EXCEPTIONS, WRITES, Administrators, exceptions::have_wrong_terms),
     rule("managed-objects", Everything, CHANGES, Users, objects::is_managed),
     rule(
         "network-policy",

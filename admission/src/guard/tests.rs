@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::*;
 
+mod exceptions;
 mod pods;
 mod slots;
 

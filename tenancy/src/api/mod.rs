@@ -10,6 +10,7 @@ mod convert;
 mod crds;
 mod decode;
 mod draft;
+pub mod exception;
 pub mod isolation;
 pub mod policy;
 pub mod rules;

@@ -92,6 +92,27 @@ pub(super) fn service_accounts(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Codes of findings.
+pub(super) fn codes(_: &mut SchemaGenerator) -> Schema {
+    texts(64, 1, 128)
+}
+
+/// Kinds or resources, with group and subresource.
+pub(super) fn kinds(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 64,
+        "items": {
+            "type": "string", "minLength": 1, "maxLength": 317,
+            "pattern": "^[A-Za-z][A-Za-z0-9]*([.][a-z0-9.-]+)?(/[a-z]+)?$",
+        },
+    })
+}
+
+/// A time as RFC 3339 has it.
+pub(super) fn time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": "date-time", "maxLength": 64 })
+}
+
 /// Kubernetes conditions, merged by type.
 pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

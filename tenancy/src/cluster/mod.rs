@@ -4,6 +4,7 @@
 //! policy objects are listed, and [`Cluster::synced`] says when every declared kind is too. A kind that the
 //! API server does not serve counts as settled: policies that look it up fail, but readiness is not held up.
 
+mod exceptions;
 mod holdings;
 mod lineage;
 mod lookups;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kube::Client;
-use model::{Digest, Holdings, LoadFault, LookupKind, ObjectEvent, Sources, TenantIndex};
+use model::{Digest, Exceptions, Holdings, LoadFault, LookupKind, ObjectEvent, Sources, TenantIndex};
 use tokio::sync::watch;
 
 use crate::api::ModuleLocation;
@@ -30,6 +31,7 @@ use objects::Objects;
 pub use state::{ClusterState, WatchState};
 use tenants::Tenants;
 
+pub(crate) use exceptions::All as AllExceptions;
 pub(crate) use objects::{Observed, ObservedObjects};
 pub(crate) use retry::{api_message, http_status, map_event, shown, watch_pauses};
 
@@ -60,6 +62,10 @@ pub struct Cluster {
     pub tenants: watch::Receiver<Arc<TenantIndex>>,
     /// Whether tenants and namespaces are listed.
     pub tenants_synced: watch::Receiver<bool>,
+    /// The exceptions that were approved; whether one is over is for the clock.
+    pub exceptions: watch::Receiver<Arc<Exceptions>>,
+    /// Whether they are listed.
+    pub exceptions_synced: watch::Receiver<bool>,
     /// What tenants hold that there is only one of.
     pub holdings: watch::Receiver<Arc<Holdings>>,
     /// Whether all of that is listed.
@@ -85,7 +91,11 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     let (holdings, holdings_synced) = (watch::Sender::default(), watch::Sender::new(false));
     let held = (holdings.subscribe(), holdings_synced.subscribe());
     watches.push(tasks.spawn("holdings", holdings::run(client.clone(), holdings, holdings_synced)));
+    let excepted = exceptions::Published::new();
+    let (exceptions, exceptions_synced) = (excepted.approved.subscribe(), excepted.synced.subscribe());
     if options.control {
+        let all = excepted.all.subscribe();
+        watches.push(tasks.spawn("exception statuses", controllers::exceptions::run(client.clone(), all)));
         let follow = controllers::Follow {
             index: of_tenants.index.clone(),
             observed: of_tenants.observed,
@@ -93,6 +103,7 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
         };
         watches.push(tasks.spawn("tenant controller", controllers::run(client.clone(), follow)));
     }
+    watches.push(tasks.spawn("exceptions", exceptions::run(client.clone(), excepted)));
     let status = options.write_status.then(|| {
         let (writer, run) = status::writer(client, handles.observed);
         watches.push(tasks.spawn("statuses", run));
@@ -104,6 +115,8 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
         synced,
         tenants: of_tenants.index,
         tenants_synced: of_tenants.synced,
+        exceptions,
+        exceptions_synced,
         holdings: held.0,
         holdings_synced: held.1,
         client: reader,
