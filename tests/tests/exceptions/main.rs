@@ -1,5 +1,6 @@
 //! Exceptions to policies on a real API server: asked for by a tenant, approved by an administrator, over by the clock.
 
+mod commands;
 mod effect;
 mod rights;
 
