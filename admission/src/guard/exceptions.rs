@@ -92,7 +92,8 @@ pub(super) fn are_decided_by_another(question: &Question<'_>) -> Option<String> 
     let request = question.request;
     (request.sub_resource == "status").then(|| {
         format!(
-            "exceptions are an administrator's to approve and refuse: ask one for `bailey exception approve {} -n {}`",
+            "exceptions are approved and refused by users of the groups in `--administrators`: ask one for `bailey \
+             exception approve {} -n {}`",
             request.name, request.namespace
         )
     })

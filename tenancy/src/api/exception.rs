@@ -86,7 +86,7 @@ pub struct ExceptionMatch {
     pub kinds: Vec<String>,
     /// Names, where * stands for any text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::patterns")]
+    #[schemars(schema_with = "schema::few_patterns")]
     pub names: Vec<String>,
     /// Labels of the object as it is to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,6 +160,9 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Approved, Self::Refused, Self::Changed, Self::Expired];
+
     /// How an exception stands at this time that ends then, and on which this was decided: the inner one is missing
     /// where it was decided on something else.
     pub fn of(ends: Option<OffsetDateTime>, decided: Option<Option<Verdict>>, now: OffsetDateTime) -> Self {

@@ -94,13 +94,18 @@ pub(super) fn service_accounts(_: &mut SchemaGenerator) -> Schema {
 
 /// Codes of findings.
 pub(super) fn codes(_: &mut SchemaGenerator) -> Schema {
-    texts(64, 1, 128)
+    texts(32, 1, 128)
+}
+
+/// Names with globs, few: tenants write them, and every exception is held in memory.
+pub(super) fn few_patterns(_: &mut SchemaGenerator) -> Schema {
+    texts(32, 1, 253)
 }
 
 /// Kinds or resources, with group and subresource.
 pub(super) fn kinds(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "type": "array", "maxItems": 64,
+        "type": "array", "maxItems": 32,
         "items": {
             "type": "string", "minLength": 1, "maxLength": 317,
             "pattern": "^[A-Za-z][A-Za-z0-9]*([.][a-z0-9.-]+)?(/[a-z]+)?$",

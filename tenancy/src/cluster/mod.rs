@@ -14,8 +14,9 @@ mod retry;
 mod state;
 mod tenants;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use kube::Client;
@@ -23,6 +24,7 @@ use model::{Digest, Exceptions, Holdings, LoadFault, LookupKind, ObjectEvent, So
 use tokio::sync::watch;
 
 use crate::api::ModuleLocation;
+use crate::api::exception::State;
 use crate::controllers;
 use crate::status::{self, StatusReport, StatusWriter};
 use crate::tasks::{Task, Tasks};
@@ -70,6 +72,7 @@ pub struct Cluster {
     pub holdings: watch::Receiver<Arc<Holdings>>,
     /// Whether all of that is listed.
     pub holdings_synced: watch::Receiver<bool>,
+    all_exceptions: watch::Receiver<Arc<AllExceptions>>,
     client: Client,
     lookups: Lookups,
     objects: watch::Receiver<[WatchState; 2]>,
@@ -93,9 +96,10 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     watches.push(tasks.spawn("holdings", holdings::run(client.clone(), holdings, holdings_synced)));
     let excepted = exceptions::Published::new();
     let (exceptions, exceptions_synced) = (excepted.approved.subscribe(), excepted.synced.subscribe());
+    let all_exceptions = excepted.all.subscribe();
     if options.control {
-        let all = excepted.all.subscribe();
-        watches.push(tasks.spawn("exception statuses", controllers::exceptions::run(client.clone(), all)));
+        let run = controllers::exceptions::run(client.clone(), all_exceptions.clone());
+        watches.push(tasks.spawn("exception statuses", run));
         let follow = controllers::Follow {
             index: of_tenants.index.clone(),
             observed: of_tenants.observed,
@@ -117,6 +121,7 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
         tenants_synced: of_tenants.synced,
         exceptions,
         exceptions_synced,
+        all_exceptions,
         holdings: held.0,
         holdings_synced: held.1,
         client: reader,
@@ -165,6 +170,16 @@ impl Cluster {
             bindings: bindings.current(),
             kinds: self.lookups.state(),
         }
+    }
+
+    /// How many exceptions stand how at this time.
+    pub fn exception_states(&self, now: SystemTime) -> BTreeMap<&'static str, usize> {
+        let mut counts: BTreeMap<_, _> = State::ALL.iter().map(|state| (state.as_str(), 0)).collect();
+        for exception in self.all_exceptions.borrow().values() {
+            let count = counts.entry(exception.state(now.into()).as_str()).or_insert(0_usize);
+            *count = count.saturating_add(1);
+        }
+        counts
     }
 
     /// Waits until a task has ended by itself, and says which; the process should end then.

@@ -66,8 +66,8 @@ async fn a_tenant_does_not_approve_its_own_exception_by_any_road() {
         api.replace_status("web", &PostParams::default(), &replaced).await,
     ] {
         let refused = refusal(result);
-        let says = "wall `exception-approval`: exceptions are an administrator's to approve and refuse: ask one for \
-                    `bailey exception approve web -n forged-one`";
+        let says = "wall `exception-approval`: exceptions are approved and refused by users of the groups in \
+                    `--administrators`: ask one for `bailey exception approve web -n forged-one`";
         assert!(refused.reason == "tenant_denied" && refused.message.contains(says), "{}", refused.message);
     }
     assert!(lab.pod("one", "web", json!({})).await.is_err());

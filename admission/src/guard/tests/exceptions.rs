@@ -103,7 +103,7 @@ fn administrators_decide_and_nobody_else_does() {
             Phase::Validate,
             &refused,
             Code::TenantDenied,
-            "an administrator's to approve",
+            "approved and refused by users of the groups",
         );
     }
     let approved = decide("root", &at(7), decision("alice", "u", 2));
