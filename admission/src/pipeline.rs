@@ -214,10 +214,7 @@ impl Admission {
     ) -> Decision {
         match waited {
             Ok(Ok((queue, mut evaluation))) => {
-                let exceptions = Arc::clone(&self.exceptions.borrow());
-                exceptions.cover(request, &mut evaluation.findings, micros_since_epoch() / 1_000_000);
-                let tenants = !evaluation.findings.is_empty() && self.guard.is_inside(request);
-                let namespace = tenants.then_some(request.namespace.as_str());
+                let namespace = self.except(request, &mut evaluation);
                 let mut decision = decide(id, evaluation, &self.contact, namespace);
                 decision.times.queue = queue;
                 decision
@@ -228,6 +225,17 @@ impl Admission {
                 refuse(id, Code::DeadlineExceeded, reason, &self.contact)
             }
         }
+    }
+
+    /// Notes which findings an exception covers. Gives the namespace where it is a tenant's, whose members may ask for
+    /// others. Where nothing was found there is nothing to do.
+    fn except<'a>(&self, request: &'a Request, evaluation: &mut Evaluation) -> Option<&'a str> {
+        if evaluation.findings.is_empty() {
+            return None;
+        }
+        let exceptions = Arc::clone(&self.exceptions.borrow());
+        exceptions.cover(request, &mut evaluation.findings, micros_since_epoch() / 1_000_000);
+        self.guard.is_inside(request).then_some(request.namespace.as_str())
     }
 
     fn overloaded(&self, id: String, error: SubmitError) -> Decision {

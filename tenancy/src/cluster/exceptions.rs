@@ -113,3 +113,48 @@ fn set(all: &mut All, object: DynamicObject) -> bool {
 fn place(object: &DynamicObject) -> (String, String) {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(spec: &serde_json::Value) -> DynamicObject {
+        let object = json!({
+            "metadata": {"name": "e", "namespace": "lab", "uid": "u", "generation": 1}, "spec": spec,
+            "status": {"approval": {"decision": "Approved", "uid": "u", "generation": 1}},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn approved(known: &Known) -> usize {
+        known.objects.values().filter_map(|exception| exception.approved()).count()
+    }
+
+    #[test]
+    fn what_cannot_be_read_any_more_is_in_force_no_more() {
+        let good = json!({"policy": "p", "reason": "r", "expires": "2027-01-01T00:00:00Z"});
+        let newer = json!({"policy": "p", "reason": "r", "expires": "2027-01-01T00:00:00Z", "only": "these"});
+        let mut known = Known::default();
+        assert!(known.take(Ok(Event::Apply(object(&good)))));
+        assert_eq!(approved(&known), 1);
+        assert!(known.take(Ok(Event::Apply(object(&newer)))));
+        assert_eq!(approved(&known), 0, "a field that is not known may narrow it");
+        assert!(known.take(Ok(Event::Apply(object(&good)))) && approved(&known) == 1);
+        assert!(known.take(Ok(Event::Delete(object(&newer)))) && approved(&known) == 0);
+    }
+
+    #[test]
+    fn a_new_list_replaces_all_that_was_known() {
+        let spec = json!({"policy": "p", "reason": "r", "expires": "2027-01-01T00:00:00Z"});
+        let mut known = Known::default();
+        assert!(!known.take(Ok(Event::Init)) && !known.take(Ok(Event::InitApply(object(&spec)))));
+        assert!(known.take(Ok(Event::InitDone)) && known.listed);
+        assert_eq!(approved(&known), 1);
+        assert!(!known.take(Ok(Event::Init)));
+        assert_eq!(approved(&known), 1, "until the new list is whole the old one holds");
+        assert!(known.take(Ok(Event::InitDone)));
+        assert_eq!(approved(&known), 0);
+    }
+}
