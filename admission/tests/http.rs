@@ -60,6 +60,7 @@ impl World {
                 [],
             ),
             budgets: None,
+            exceptions: tokio::sync::watch::channel(Arc::default()).1,
             check: Arc::new(|request| match request.name.as_str() {
                 "bad" => Err(LoadFault::new(Code::PolicyInvalid, "line 3 is wrong")),
                 _ => Ok(vec!["noted".to_owned()]),
@@ -114,6 +115,7 @@ fn sources(rules: &str) -> Sources {
         enforcement: Default::default(),
         failure_policy: Default::default(),
         order: 0,
+        exceptions: false,
     };
     Sources {
         policies: vec![Loaded { name: "no-latest".into(), generation: 1, value: Ok(policy) }],

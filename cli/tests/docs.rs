@@ -73,6 +73,7 @@ fn every_command_about_tenants_and_rights_is_explained_with_its_flags() {
     let pages = [
         ("tenant-guide.md", leaves(&cli::TenantCli::command().name("tenant"), "kubectl")),
         ("operations/tenants-admin.md", [of_bailey("tenant"), of_bailey("rbac")].concat()),
+        ("operations/exceptions.md", of_bailey("exception")),
     ];
     for (name, commands) in pages {
         let text = page(name);

@@ -19,6 +19,11 @@ struct KindLabels {
     kind: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
 #[derive(Debug, Clone, Default)]
 struct WatchGauges {
     synced: Family<KindLabels, Gauge>,
@@ -50,6 +55,8 @@ pub(crate) fn register(
         "When a watched kind last changed",
         gauges.last_event.clone(),
     );
+    let exceptions = Family::<StateLabels, Gauge>::default();
+    registry.register("bailey_exceptions", "Exceptions to policies, by how they stand", exceptions.clone());
     Box::new(move || {
         waiting.set(i64::try_from(pool.waiting()).unwrap_or(i64::MAX));
         let counts = pool.counts();
@@ -60,6 +67,10 @@ pub(crate) fn register(
         }
         if let Some(cluster) = &cluster {
             gauges.read(cluster);
+            for (state, count) in cluster.exception_states(SystemTime::now()) {
+                let gauge = exceptions.get_or_create(&StateLabels { state });
+                gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
         }
         if let Some(quota) = &quota {
             quota.read();

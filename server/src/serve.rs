@@ -56,12 +56,17 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         load_metrics: LoadMetrics::register(&mut registry),
     };
     let cluster = source::start(&args, parts, &mut tasks).await?;
+    let exceptions = match &cluster {
+        Some(cluster) => cluster.exceptions.clone(),
+        None => watch::channel(Arc::default()).1,
+    };
     let admission = Arc::new(Admission::new(Parts {
         pool: Arc::clone(&pool),
         audit,
         metrics: AdmissionMetrics::register(&mut registry),
         guard: guard(cluster.as_deref(), &args),
         budgets: budgets(cluster.as_deref(), &args),
+        exceptions,
         check: config_check(compiler, cluster.clone()),
         contact: Contact(args.contact.clone()),
         ready: Arc::clone(&readiness.loaded),

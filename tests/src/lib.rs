@@ -5,6 +5,7 @@
 //! always for a condition ([`until`]). Everything stops with the test process, however it ends.
 
 mod apply;
+pub mod command;
 mod kinds;
 mod namespace;
 mod outcome;

@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod decisions;
+mod exceptions;
 mod kubeconfig;
 mod limits;
 mod list;
@@ -22,6 +23,7 @@ use crate::arguments::EXIT_CODES;
 use crate::connection::ConnectArgs;
 use crate::written::{Form, Written};
 
+pub(crate) use exceptions::{objects, state};
 pub(crate) use list::ready;
 
 /// See and change the tenants that you belong to, with your own rights
@@ -69,6 +71,11 @@ enum Command {
     Denials(decisions::DenialsArgs),
     /// One decision, whole: why it was refused and what would pass
     Explain(decisions::ExplainArgs),
+    /// Ask an administrator for something
+    #[command(subcommand)]
+    Request(exceptions::RequestCommand),
+    /// The exceptions that were asked for, and how they stand
+    Exceptions(TenantArg),
     /// A kubeconfig for one namespace: your own, or a service account's
     Kubeconfig(kubeconfig::KubeconfigArgs),
     /// Print a completion script for a shell
@@ -127,6 +134,8 @@ pub(crate) async fn run(cli: TenantCli, out: &mut impl Write, colour: bool) -> a
         Command::Check(args) => check::run(&args, &mut asked).await,
         Command::Denials(args) => decisions::denials(&args, namespace, &mut asked).await,
         Command::Explain(args) => decisions::explain(&args, &mut asked).await,
+        Command::Request(command) => exceptions::request(&command, &mut asked).await,
+        Command::Exceptions(args) => exceptions::list(&args, namespace, &mut asked).await,
         Command::Kubeconfig(args) => kubeconfig::run(&args, &mut asked).await,
         Command::Completions(args) => completions::run(&args, asked.out),
     }

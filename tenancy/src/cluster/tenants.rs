@@ -170,10 +170,10 @@ fn change(event: &ObjectEvent) -> Option<Change> {
     })
 }
 
-type Events = BoxStream<'static, Result<Event<DynamicObject>, watcher::Error>>;
+pub(super) type Events = BoxStream<'static, Result<Event<DynamicObject>, watcher::Error>>;
 
 /// Read as plain objects: one that does not fit its type must not fail the list of all.
-fn events(client: &Client, kind: &str, plural: &str) -> Events {
+pub(super) fn events(client: &Client, kind: &str, plural: &str) -> Events {
     let gvk = GroupVersionKind::gvk(GROUP, VERSION, kind);
     let api: Api<DynamicObject> =
         Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&gvk, plural));
@@ -214,7 +214,7 @@ impl<K: DeserializeOwned> Listed<K> {
 }
 
 /// One that cannot be read is left out: the API server holds objects against the same schema.
-fn read<K: DeserializeOwned>(kind: &str, mut object: DynamicObject) -> Option<(String, K)> {
+pub(super) fn read<K: DeserializeOwned>(kind: &str, mut object: DynamicObject) -> Option<(String, K)> {
     let name = object.name_any();
     object.types = Some(TypeMeta { api_version: format!("{GROUP}/{VERSION}"), kind: kind.to_owned() });
     match serde_json::to_value(&object).and_then(serde_json::from_value) {
