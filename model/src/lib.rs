@@ -30,7 +30,7 @@ mod selector;
 mod subject;
 mod tenant;
 
-pub use amount::Amount;
+pub use amount::{Amount, is_bytes};
 pub use code::Code;
 pub use decision::{Decision, StageTimes, Verdict};
 pub use exception::{EXCEPTION_DAYS, Exception, Exceptions, KindPattern};

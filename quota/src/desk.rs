@@ -207,8 +207,9 @@ impl Desk {
     pub fn settle(&self, draft: &Draft, written: Option<u64>) {
         let mut state = self.lock();
         let state = &mut *state;
-        if let Some(version) = written {
-            state.ledger.wrote(draft, version);
+        match written {
+            Some(version) => state.ledger.wrote(draft, version),
+            None => state.ledger.confirm(draft),
         }
         let now = self.now();
         let Some(waiting) = state.waiting.get_mut(&draft.domain) else { return };

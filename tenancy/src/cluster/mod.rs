@@ -97,6 +97,8 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     let (holdings, holdings_synced) = (watch::Sender::default(), watch::Sender::new(false));
     let held = (holdings.subscribe(), holdings_synced.subscribe());
     watches.push(tasks.spawn("holdings", holdings::run(client.clone(), holdings, holdings_synced)));
+    let says = options.control.then(|| of_tenants.observed.clone());
+    let budgets = budgets::start(client.clone(), of_tenants.index.clone(), says, &tasks);
     let excepted = exceptions::Published::new();
     let (exceptions, exceptions_synced) = (excepted.approved.subscribe(), excepted.synced.subscribe());
     let all_exceptions = excepted.all.subscribe();
@@ -117,7 +119,6 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
         writer
     });
     let synced = lookups.synced();
-    let budgets = budgets::start(reader.clone(), of_tenants.index.clone(), &tasks);
     Cluster {
         budgets,
         sources: handles.sources,
