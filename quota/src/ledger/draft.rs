@@ -97,7 +97,8 @@ impl Ledger {
             }
         }
         let recalled = shares.holders.get(&self.me).is_some_and(|holder| holder.recalled);
-        let spare = match recalled || !short.is_empty() {
+        // Without a lease nothing can be given: the replica starts, or ends.
+        let spare = match recalled || !short.is_empty() || self.fence == 0 {
             true => Amounts::new(),
             false => {
                 self.spare(name, domain, demands, &mut claims, (shares.holders.len(), behind.is_empty()), now)

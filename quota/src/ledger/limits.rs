@@ -73,10 +73,27 @@ impl Part {
     }
 
     fn sum(&self, resource: &Arc<str>, amounts: &Amounts) -> i128 {
-        let of_resource =
-            amounts.range(first(resource)..).take_while(|(account, _)| account.resource == *resource);
-        let mine = of_resource.filter(|(account, _)| self.has(account));
-        mine.fold(0_i128, |sum, (_, amount)| sum.saturating_add(*amount))
+        let mut sum = 0_i128;
+        let mut add = |account: &Account, amount: i128| {
+            if self.has(account) {
+                sum = sum.saturating_add(amount);
+            }
+        };
+        // Of a few tenants among many each is looked up, of many all accounts are gone through.
+        if self.tenants.len() < amounts.len().checked_div(16).unwrap_or_default() {
+            for tenant in &self.tenants {
+                let from =
+                    Account { resource: Arc::clone(resource), tenant: Arc::clone(tenant), class: None };
+                let is_its = |account: &Account| account.resource == *resource && account.tenant == *tenant;
+                let its = amounts.range(from..).take_while(|(account, _)| is_its(account));
+                its.for_each(|(account, amount)| add(account, *amount));
+            }
+        } else {
+            let all =
+                amounts.range(first(resource)..).take_while(|(account, _)| account.resource == *resource);
+            all.for_each(|(account, amount)| add(account, *amount));
+        }
+        sum
     }
 }
 

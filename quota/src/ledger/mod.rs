@@ -173,6 +173,9 @@ impl Ledger {
 
     /// Takes in all objects of a kind as they were at a version.
     pub fn replace(&mut self, kind: &Arc<Kind>, version: u64, all: Vec<(Arc<str>, Arc<str>, Stored)>) {
+        if !self.is_counted(kind) {
+            return;
+        }
         let before = std::mem::take(self.objects.kind_mut(kind));
         if before.version.is_some_and(|known| known > version) {
             self.rolled_back(kind);
@@ -186,6 +189,9 @@ impl Ledger {
 
     /// Takes in a stored object, new or changed.
     pub fn upsert(&mut self, place: Place, stored: Stored) {
+        if !self.is_counted(&place.kind) {
+            return;
+        }
         let mut freed = self.reservations.stored(&place, &stored.uid);
         gather(&mut freed, &self.reservations.passed(&place, stored.version));
         self.settle(&place.kind, stored.version, &freed);
@@ -199,6 +205,9 @@ impl Ledger {
 
     /// Takes in that an object is gone, at a version.
     pub fn delete(&mut self, place: &Place, uid: &str, version: u64) {
+        if !self.is_counted(&place.kind) {
+            return;
+        }
         let mut freed = self.reservations.stored(place, uid);
         gather(&mut freed, &self.reservations.passed(place, version));
         self.settle(&place.kind, version, &freed);
@@ -238,6 +247,11 @@ impl Ledger {
     /// How many objects are known, and for how many places something is under way.
     pub fn size(&self) -> (usize, usize) {
         (self.objects.len(), self.reservations.len())
+    }
+
+    /// What a watch tells that is just being ended is not heard.
+    fn is_counted(&self, kind: &Kind) -> bool {
+        self.kinds.values().any(|kinds| kinds.contains(kind))
     }
 
     fn settle(&mut self, kind: &Arc<Kind>, version: u64, freed: &Amounts) {

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use model::Tenant;
@@ -37,23 +38,28 @@ pub struct Consumer {
 impl Ledger {
     /// How every limit stands.
     pub fn lines(&self) -> Vec<Line> {
-        let domains = self.domains.by_name.iter();
-        domains.flat_map(|(name, domain)| domain.limits.iter().map(|limit| self.line(name, limit))).collect()
+        let mut lines = Vec::new();
+        for (name, domain) in &self.domains.by_name {
+            let (live, claims) = self.claims(name);
+            lines.extend(domain.limits.iter().map(|limit| line(limit, &live, &claims)));
+        }
+        lines
     }
 
     /// How one limit stands.
     pub fn line(&self, domain: &str, limit: &Limit) -> Line {
-        let (mut claims, mut used) = (Amounts::new(), 0);
-        if let Some(book) = self.books.get(domain) {
-            used = limit.taken(&book.live);
-            claims.clone_from(&book.live);
-            for (account, amount) in book.shares.holders.values().flat_map(|holder| &holder.amounts) {
-                add(&mut claims, account, *amount);
-            }
+        let (live, claims) = self.claims(domain);
+        line(limit, &live, &claims)
+    }
+
+    /// What is stored of a domain, and that with everything that is held.
+    fn claims(&self, domain: &str) -> (Cow<'_, Amounts>, Amounts) {
+        let Some(book) = self.books.get(domain) else { return Default::default() };
+        let mut claims = book.live.clone();
+        for (account, amount) in book.shares.holders.values().flat_map(|holder| &holder.amounts) {
+            add(&mut claims, account, *amount);
         }
-        let held = limit.taken(&claims).saturating_sub(used).max(0);
-        let (owner, resource) = (limit.owner.clone(), Arc::clone(&limit.resource));
-        Line { owner, resource, bound: limit.bound, used, held }
+        (Cow::Borrowed(&book.live), claims)
     }
 
     /// How a tenant's own budget stands, with what the tenants below it use; bands after the whole.
@@ -109,4 +115,11 @@ impl Ledger {
         }
         found
     }
+}
+
+fn line(limit: &Limit, live: &Amounts, claims: &Amounts) -> Line {
+    let used = limit.taken(live);
+    let held = limit.taken(claims).saturating_sub(used).max(0);
+    let (owner, resource) = (limit.owner.clone(), Arc::clone(&limit.resource));
+    Line { owner, resource, bound: limit.bound, used, held }
 }

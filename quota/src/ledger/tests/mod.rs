@@ -448,3 +448,26 @@ fn the_model_lets_requests_in_and_refuses_some() {
     }
     assert!(let_in > 200 && full > 100, "{let_in} let in, {full} steps at a bound");
 }
+
+#[test]
+fn sums_are_the_same_whether_tenants_are_looked_up_or_gone_through() {
+    let budget = Budget { hard: hard(&[("things", 1_000), ("others", 1_000)]), ..Budget::default() };
+    let mut tenants = vec![tenant("top", &[], budget.clone())];
+    tenants.extend((0..100).map(|number| tenant(&format!("t{number}"), &["top"], budget.clone())));
+    let domains = Domains::of(&index(tenants, &[]));
+    let mut amounts = Amounts::new();
+    for number in 0..100 {
+        for (resource, class, amount) in
+            [("things", None, 3), ("things", Some("high"), 4), ("others", None, 50)]
+        {
+            let tenant = format!("t{number}").as_str().into();
+            let account = Account { resource: resource.into(), tenant, class: class.map(Arc::from) };
+            add(&mut amounts, &account, amount);
+        }
+    }
+    for limit in &domains.by_name.values().next().unwrap().limits {
+        let each = if limit.resource.as_ref() == "things" { 7 } else { 50 };
+        let expected = if limit.owner == Owner::Tenant("top".into()) { each * 100 } else { each };
+        assert_eq!(limit.taken(&amounts), expected, "{:?} {}", limit.owner, limit.resource);
+    }
+}
