@@ -74,14 +74,14 @@ async fn a_dry_run_is_answered_alike_and_takes_nothing() {
 
 #[tokio::test]
 async fn a_name_that_is_taken_takes_nothing_more_however_often() {
-    tenant("taken", "alice", "{hard: {configmaps: 4}}", &["taken-one"]).await;
+    tenant("taken", "alice", "{hard: {configmaps: 5}}", &["taken-one"]).await;
     let maps = until_ready(ALICE, "taken-one").await;
     create(&maps, "same").await.unwrap();
     for _ in 0..30 {
         let answer = create(&maps, "same").await;
         assert!(matches!(answer, Err(kube::Error::Api(status)) if status.reason == "AlreadyExists"));
     }
-    // Two of four are there, and the name is held once.
+    // Two of five are there; this name is held once, and Kubernetes' own may be too.
     create(&maps, "other").await.unwrap();
 }
 
@@ -96,6 +96,14 @@ async fn a_lowered_budget_stops_growth_and_nothing_else() {
         .set("{members: [{kind: User, name: alice, role: owner}], namespaces: {prefix: ''}, quota: {hard: {configmaps: 3}}}")
         .await;
     until("growth is refused", async || create(&maps, "more").await.is_err()).await;
+    until("the tenant says that it is over its budget", async || {
+        let status = &tenant.get().await.data["status"];
+        let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+        let over =
+            conditions.iter().any(|one| one["type"] == "WithinBudget" && one["reason"] == "OverBudget");
+        over && status["quota"][0]["hard"] == "3" && status["quota"][0]["resource"] == "configmaps"
+    })
+    .await;
     let refused = refusal(create(&maps, "more").await);
     assert!(refused.message.contains("is 3 of `configmaps`"), "{}", refused.message);
     assert!(refused.message.contains("nothing more would pass now"), "{}", refused.message);
@@ -109,6 +117,21 @@ async fn a_lowered_budget_stops_growth_and_nothing_else() {
     .await
     .unwrap();
     until("there is room again", async || create(&maps, "again").await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_backstop_is_a_quota_of_kubernetes_that_its_owner_cannot_change() {
+    tenant("backstop", "alice", "{hard: {configmaps: 4, cpu: 1}, backstopPercent: 200}", &["backstop-one"])
+        .await;
+    let quotas: Api<ResourceQuota> = Api::namespaced(World::shared().client(ALICE).await, "backstop-one");
+    until("the quota is there", async || {
+        let found = quotas.get_opt("bailey-backstop").await.ok().flatten();
+        let hard = found.and_then(|quota| quota.spec?.hard).unwrap_or_default();
+        hard.get("configmaps").is_some_and(|most| most.0 == "8")
+            && hard.get("requests.cpu").is_some_and(|most| most.0 == "2")
+    })
+    .await;
+    assert!(quotas.delete("bailey-backstop", &DeleteParams::default()).await.is_err());
 }
 
 #[tokio::test]
