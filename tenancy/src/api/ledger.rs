@@ -39,6 +39,7 @@ pub struct QuotaLedgerSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Holder {
     /// The replica.
+    #[schemars(length(max = 253))]
     pub name: String,
     /// Its shares.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -57,13 +58,17 @@ pub struct Holder {
 #[serde(rename_all = "camelCase")]
 pub struct Share {
     /// The tenant.
+    #[schemars(length(max = 253))]
     pub tenant: String,
     /// The PriorityClass of Pods, empty for those without one; absent where it does not matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub class: Option<String>,
     /// The resource name.
+    #[schemars(length(max = 512))]
     pub resource: String,
     /// How much, as a quantity.
+    #[schemars(length(max = 64))]
     pub amount: String,
 }
 
@@ -73,8 +78,10 @@ pub struct Share {
 pub struct Horizon {
     /// The API group; empty for the core group.
     #[serde(default)]
+    #[schemars(length(max = 253))]
     pub group: String,
     /// The plural resource name.
+    #[schemars(length(max = 253))]
     pub resource: String,
     /// The resource version.
     pub version: u64,
