@@ -4,6 +4,7 @@
 //! policy objects are listed, and [`Cluster::synced`] says when every declared kind is too. A kind that the
 //! API server does not serve counts as settled: policies that look it up fail, but readiness is not held up.
 
+mod grants;
 mod holdings;
 mod lineage;
 mod lookups;
@@ -94,7 +95,14 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
             observed: of_tenants.observed,
             synced: of_tenants.synced.clone(),
         };
+        let requests = controllers::requests::run(
+            client.clone(),
+            of_tenants.requests,
+            of_tenants.index.clone(),
+            of_tenants.synced.clone(),
+        );
         watches.push(tasks.spawn("tenant controller", controllers::run(client.clone(), follow)));
+        watches.push(tasks.spawn("quota requests", requests));
     }
     let status = options.write_status.then(|| {
         let (writer, run) = status::writer(client, handles.observed);
