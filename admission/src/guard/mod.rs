@@ -17,6 +17,7 @@ mod objects;
 mod ownership;
 mod pods;
 mod question;
+mod requests;
 mod rules;
 mod services;
 mod tenant_objects;
@@ -116,6 +117,7 @@ impl Guard {
                 let mut edits = namespaces::edits(&question)?;
                 edits.extend(classes::defaults(&question));
                 edits.extend(tenant_objects::edits(&question));
+                edits.extend(requests::edits(&question));
                 edits::apply(request, &edits)
             }
             Phase::Validate => {

@@ -5,7 +5,7 @@ use model::{Code, Operation};
 use super::pods::{self, images, placement, resources, volumes};
 use super::{
     Question, Wall, bindings, claims, classes, connect, hosts, namespaces, network, objects, ownership,
-    services, tenant_objects,
+    requests, services, tenant_objects,
 };
 
 /// One wall.
@@ -57,6 +57,7 @@ const NAMESPACES: Concerned = One("", "namespaces");
 const SERVICES: Concerned = One("", "services");
 const CLAIMS: Concerned = One("", "persistentvolumeclaims");
 const BINDINGS: Concerned = One("rbac.authorization.k8s.io", "rolebindings");
+const REQUESTS: Concerned = One("bailey.dev", "quotarequests");
 const GATEWAY: &str = "gateway.networking.k8s.io";
 /// Pods, and what has templates of them.
 const PODS: Concerned = Several(&[
@@ -118,6 +119,15 @@ pub(super) const RULES: &[Rule] = &[
         Administrators,
         tenant_objects::is_deleted_with_namespaces,
     ),
+    rule("quota-decision", REQUESTS, WRITES, Members, requests::is_decided_by_a_member),
+    Rule {
+        code: Code::QuotaInvalid,
+        ..rule("quota-grant", REQUESTS, WRITES, Administrators, requests::grants_in_vain)
+    },
+    Rule {
+        code: Code::QuotaInvalid,
+        ..rule("quota-request", REQUESTS, WRITES, Administrators, requests::asks_in_vain)
+    },
     rule("managed-objects", Everything, CHANGES, Users, objects::is_managed),
     rule(
         "network-policy",

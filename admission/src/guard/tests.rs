@@ -13,6 +13,7 @@ use serde_json::json;
 use super::*;
 
 mod pods;
+mod quota;
 
 fn tenant(name: &str, owners: &[&str]) -> Tenant {
     let members = owners.iter().map(|owner| Member {

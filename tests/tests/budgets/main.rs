@@ -1,6 +1,7 @@
 //! Budgets of tenants, on a real API server with its own quota plugin and controllers.
 
 mod exact;
+mod requests;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::ConfigMap;
