@@ -1,6 +1,6 @@
 use clap::{Parser, Subcommand};
 
-use crate::commands::{audit, completions, crds, rbac, tenant};
+use crate::commands::{audit, completions, crds, quota, rbac, tenant};
 
 /// Keeps a Kubernetes cluster safe for users who do not know or trust each other
 #[derive(Debug, Parser)]
@@ -28,6 +28,9 @@ pub enum Command {
     /// Create, list, suspend, adopt, export and draw tenants, as an administrator
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Decide on what tenants ask for beyond their budgets
+    #[command(subcommand)]
+    Quota(quota::QuotaCommand),
     /// Print, write or check the custom resource definitions
     Crds(crds::CrdsArgs),
     /// Print a completion script for a shell

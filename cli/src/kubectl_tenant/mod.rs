@@ -8,6 +8,8 @@ mod limits;
 mod list;
 mod members;
 mod namespaces;
+mod request;
+mod request_quota;
 mod show;
 mod usage;
 mod whoami;
@@ -22,7 +24,9 @@ use crate::arguments::EXIT_CODES;
 use crate::connection::ConnectArgs;
 use crate::written::{Form, Written};
 
+pub(crate) use kubeconfig::duration;
 pub(crate) use list::ready;
+pub(crate) use request_quota::{amount, amounts, object, state};
 
 /// See and change the tenants that you belong to, with your own rights
 #[derive(Debug, Parser)]
@@ -63,6 +67,10 @@ enum Command {
     Limits(TenantArg),
     /// What a tenant uses of it
     Usage(TenantArg),
+    /// Ask an administrator for more, or withdraw what was asked for
+    Request(request::RequestArgs),
+    /// What was asked for, and what became of it
+    Requests(TenantArg),
     /// Would the cluster admit these objects? Nothing is stored; exits with 4 where one would be refused
     Check(check::CheckArgs),
     /// What was refused lately, and to whom
@@ -124,6 +132,8 @@ pub(crate) async fn run(cli: TenantCli, out: &mut impl Write, colour: bool) -> a
         Command::Members(args) => members::run(&args, &mut asked).await,
         Command::Limits(args) => limits::run(&args, &mut asked).await,
         Command::Usage(args) => usage::run(&args, &mut asked).await,
+        Command::Request(args) => request::run(&args, namespace, &mut asked).await,
+        Command::Requests(args) => request_quota::list(&args, &mut asked).await,
         Command::Check(args) => check::run(&args, &mut asked).await,
         Command::Denials(args) => decisions::denials(&args, namespace, &mut asked).await,
         Command::Explain(args) => decisions::explain(&args, &mut asked).await,

@@ -143,7 +143,10 @@ fn message(request: &QuotaRequest, tenant: Option<&str>, state: RequestState) ->
         }
         (RequestState::Approved, None) => format!("`{by}` approved it"),
         (RequestState::Approved, Some(until)) => format!("`{by}` approved it until {until}"),
-        (RequestState::Refused, _) => format!("`{by}` refused it"),
+        (RequestState::Refused, _) => {
+            let why = decided.and_then(|decision| decision.reason.as_deref());
+            format!("`{by}` refused it{}", why.map(|why| format!(": {why}")).unwrap_or_default())
+        }
         (RequestState::Expired, Some(until)) => format!("it ended at {until}: ask again for more"),
         (RequestState::Expired, None) => "it has ended: ask again for more".to_owned(),
     }

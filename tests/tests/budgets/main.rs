@@ -1,5 +1,8 @@
 //! Budgets of tenants, on a real API server with its own quota plugin and controllers.
 
+#[path = "../command_line/mod.rs"]
+mod command_line;
+mod commands;
 mod exact;
 mod requests;
 

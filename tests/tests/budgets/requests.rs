@@ -305,3 +305,41 @@ async fn what_cannot_be_granted_is_refused_when_it_is_asked_for() {
     let nobodys = objects(ADMIN).await.apply(&request("default", "more", &more(1))).await;
     assert!(refusal(nobodys).message.contains("the namespace `default` belongs to no tenant"));
 }
+
+#[tokio::test]
+async fn what_was_granted_is_the_same_after_a_restart() {
+    let world = World::start();
+    let spec = "{members: [{kind: User, name: alice, role: owner}], namespaces: {prefix: ''}, quota: {hard: {configmaps: 1}}}";
+    Tenant::create_in(&world, "resting", spec).await;
+    give_namespace(&world, "resting", "resting-one").await;
+    let maps: Api<ConfigMap> = Api::namespaced(world.client(ALICE).await, "resting-one");
+    until("the namespace is ready", async || {
+        maps.get_opt("kube-root-ca.crt").await.is_ok_and(|it| it.is_some())
+    })
+    .await;
+    let admin = Objects::new(world.client(ADMIN).await);
+    let wish = request("resting-one", "more", &more(1));
+    let asked = admin.apply(&wish).await.unwrap();
+    let decision = json!({
+        "verdict": "Approved", "generation": asked.metadata.generation, "granted": {"configmaps": 1},
+        "until": k8s_openapi::jiff::Timestamp::now() + k8s_openapi::jiff::SignedDuration::from_hours(1),
+    });
+    let patch = Patch::Merge(json!({"status": {"decision": decision}}));
+    admin.api(&wish).patch_status("more", &PatchParams::default(), &patch).await.unwrap();
+    until_fits(&maps, true).await;
+    world.restart_bailey();
+    // Ready, it knows both the budget and what is granted.
+    assert!(fits(&maps).await);
+    create(&maps, "more").await.unwrap();
+    assert!(!fits(&maps).await);
+}
+
+#[tokio::test]
+async fn how_many_requests_there_are_has_a_budget_too() {
+    let quota = "{hard: {configmaps: 5, count/quotarequests.bailey.dev: 1}}";
+    tenant("wordy", "alice", quota, &["wordy-one"]).await;
+    ask(ALICE, &request("wordy-one", "first", &more(1))).await;
+    let second = objects(ALICE).await.apply(&request("wordy-one", "second", &more(1))).await;
+    let refused = refusal(second);
+    assert_eq!(refused.reason, "quota_exceeded", "{}", refused.message);
+}
