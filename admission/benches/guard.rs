@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use admission::{Admission, AdmissionMetrics, Contact, Guard, Phase};
+use admission::{Admission, AdmissionMetrics, Contact, Guard, Parts, Phase};
 use audit::{AuditConfig, AuditMetrics, AuditSink};
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -108,16 +108,17 @@ fn admission(folder: &tempfile::TempDir, runtime: &tokio::runtime::Runtime, tena
     let hosts = (0..tenants).map(|number| (format!("h{number}.example.com"), format!("t{number}-0")));
     let holdings = watch::channel(Arc::new(Holdings::new(HashMap::new(), hosts))).1;
     let guard = Guard::new(watch::channel(Arc::new(index(tenants))).1, holdings, []);
-    Admission::new(
-        Arc::new(EvaluationPool::start(PoolConfig { threads: 1, queue: 64 }).unwrap()),
-        sink,
-        AdmissionMetrics::register(&mut registry),
+    Admission::new(Parts {
+        pool: Arc::new(EvaluationPool::start(PoolConfig { threads: 1, queue: 64 }).unwrap()),
+        audit: sink,
+        metrics: AdmissionMetrics::register(&mut registry),
         guard,
-        None,
-        Arc::new(|_| Ok(Vec::new())),
-        Contact(None),
-        Arc::new(AtomicBool::new(true)),
-    )
+        budgets: None,
+        exceptions: tokio::sync::watch::channel(Arc::default()).1,
+        check: Arc::new(|_| Ok(Vec::new())),
+        contact: Contact(None),
+        ready: Arc::new(AtomicBool::new(true)),
+    })
 }
 
 fn review([group, kind, plural]: [&str; 3], object: &Value) -> Bytes {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Amount, Code, Operation, Request, TENANT_LABEL, TenantIndex, TenantRole};
+use model::{Amount, Code, Operation, Request, TENANT_LABEL, TenantIndex, TenantRole, is_bytes};
 use quota::desk::{Desk, Full, Refused};
 use quota::ledger::{Ask, Charges, Kind, NAMESPACES, Owner, Place};
 use quota::measure::{MeasureError, measure, unspecified};
@@ -143,7 +143,7 @@ impl Budgets {
         if !self.is_administrator(request) && role.is_none_or(|role| role < TenantRole::Viewer) {
             consumers.retain(|consumer| *consumer.namespace == request.namespace);
         }
-        let shown = |amount: i128| shown(resource, amount);
+        let shown = |amount: i128| Amount::of(amount, is_bytes(resource));
         let held = if line.held > 0 {
             format!(" and {} held for requests under way", shown(line.held))
         } else {
@@ -205,13 +205,6 @@ fn namespaces(owner: &Owner, used: i128, bound: i128) -> Refusal {
             "the tenant `{owner}` has {used} of at most {bound} namespaces; delete one, or ask for more"
         ),
     }
-}
-
-/// Memory and storage are told in binary units.
-fn shown(resource: &str, amount: i128) -> Amount {
-    let bytes =
-        ["memory", "storage"].iter().any(|unit| resource.ends_with(unit)) || resource.contains("hugepages-");
-    Amount::of(amount, bytes)
 }
 
 fn unmeasured(error: &MeasureError) -> Refusal {

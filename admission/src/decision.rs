@@ -2,7 +2,10 @@
 //!
 //! A request is refused when a binding with enforcement `deny` found something, or when one could not
 //! answer and its failure policy is `Fail`. Everything else is let through: findings of `warn` bindings
-//! and failures that were ignored become warnings, findings of `audit` bindings are kept only.
+//! and failures that were ignored become warnings, findings of `audit` bindings are kept only, and so is what an
+//! approved exception covers.
+
+use std::collections::BTreeSet;
 
 use model::{Code, Decision, Enforcement, Failure, Finding, StageTimes, Verdict};
 use policies::Evaluation;
@@ -18,9 +21,10 @@ const MAX_WARNING: usize = 250;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contact(pub Option<String>);
 
-/// Decides on what all bindings said.
-pub fn decide(id: String, evaluation: Evaluation, contact: &Contact) -> Decision {
-    let verdict = verdict(&id, &evaluation, contact);
+/// Decides on what all bindings said. In a tenant's `namespace` a refusal says how to ask for an exception, where
+/// one may be had.
+pub fn decide(id: String, evaluation: Evaluation, contact: &Contact, namespace: Option<&str>) -> Decision {
+    let verdict = verdict(&id, &evaluation, contact, namespace);
     let warnings = if verdict.is_allowed() { warnings(&evaluation) } else { Vec::new() };
     let patch = if verdict.is_allowed() { evaluation.patch } else { None };
     let times = StageTimes {
@@ -74,27 +78,43 @@ pub fn allow(id: String, warnings: Vec<String>) -> Decision {
     }
 }
 
-fn verdict(id: &str, evaluation: &Evaluation, contact: &Contact) -> Verdict {
-    let denied: Vec<&Finding> =
-        evaluation.findings.iter().filter(|finding| finding.enforcement == Enforcement::Deny).collect();
+fn verdict(id: &str, evaluation: &Evaluation, contact: &Contact, namespace: Option<&str>) -> Verdict {
+    let denied: Vec<&Finding> = evaluation.findings.iter().filter(|finding| finding.refuses()).collect();
     let failed: Vec<&Failure> = evaluation.failures.iter().filter(|failure| failure.refuses()).collect();
     let code = match (denied.is_empty(), failed.first()) {
         (false, _) => Code::PolicyDenied,
         (true, Some(failure)) => failure.code,
         (true, None) => return Verdict::Allowed,
     };
+    let way_out = namespace.filter(|_| failed.is_empty()).and_then(|namespace| way_out(&denied, namespace));
     let texts: Vec<String> =
         denied.into_iter().map(told).chain(failed.into_iter().map(failure_told)).collect();
     let mut message = texts.iter().take(TOLD).cloned().collect::<Vec<_>>().join("; ");
     if texts.len() > TOLD {
         message.push_str(&format!("; and {} more", texts.len().saturating_sub(TOLD)));
     }
+    message.extend(way_out);
     Verdict::Denied {
         code,
         status: status(code),
         message: sign(message, id, contact),
         retry_after_seconds: retry_after(code),
     }
+}
+
+/// How to ask for exceptions from all that refuses, where that may be had.
+fn way_out(denied: &[&Finding], namespace: &str) -> Option<String> {
+    if !denied.iter().all(|finding| finding.may_be_excepted()) {
+        return None;
+    }
+    let policies: BTreeSet<&str> = denied.iter().map(|finding| finding.policy.as_str()).collect();
+    let mut policies = policies.into_iter();
+    let first = policies.next()?;
+    let command = format!("`kubectl tenant request exception {first} -n {namespace} --reason WHY --for 7d`");
+    let others: Vec<String> = policies.take(TOLD).map(|policy| format!("`{policy}`")).collect();
+    let others =
+        if others.is_empty() { others.concat() } else { format!(", and so for {}", others.join(", ")) };
+    Some(format!("; to ask for an exception: {command}{others}"))
 }
 
 fn told(finding: &Finding) -> String {
@@ -126,7 +146,8 @@ fn sign(mut message: String, id: &str, contact: &Contact) -> String {
 }
 
 fn warnings(evaluation: &Evaluation) -> Vec<String> {
-    let warned = evaluation.findings.iter().filter(|finding| finding.enforcement == Enforcement::Warn);
+    let findings = evaluation.findings.iter().filter(|finding| finding.exception.is_none());
+    let warned = findings.filter(|finding| finding.enforcement == Enforcement::Warn);
     let warned = warned.map(|finding| {
         one_line(
             &format!("{} (policy `{}`)", one_line(&finding.message, MAX_WARNING), finding.policy),
@@ -219,6 +240,8 @@ mod tests {
             message: "label `owner`\nis missing".into(),
             path: "metadata.labels".into(),
             details: serde_json::Map::new(),
+            exceptions: false,
+            exception: None,
         }
     }
 
@@ -235,7 +258,7 @@ mod tests {
 
     fn decided(findings: Vec<Finding>, failures: Vec<Failure>) -> Decision {
         let evaluation = Evaluation { findings, failures, ..Evaluation::default() };
-        decide("id-1".into(), evaluation, &Contact(Some("platform@example.org".into())))
+        decide("id-1".into(), evaluation, &Contact(Some("platform@example.org".into())), Some("lab"))
     }
 
     #[test]
@@ -280,6 +303,37 @@ mod tests {
     }
 
     #[test]
+    fn what_an_exception_covers_neither_refuses_nor_warns_and_is_kept() {
+        let covered = |enforcement| Finding { exception: Some("e".into()), ..finding(enforcement) };
+        let decision = decided(vec![covered(Enforcement::Deny), covered(Enforcement::Warn)], vec![]);
+        assert_eq!((decision.verdict, decision.warnings.len()), (Verdict::Allowed, 0));
+        assert_eq!(decision.findings.iter().filter(|finding| finding.exception.is_some()).count(), 2);
+        let more = decided(vec![covered(Enforcement::Deny), finding(Enforcement::Deny)], vec![]);
+        assert!(!more.verdict.is_allowed(), "what is not covered refuses");
+        let failed = failure(Enforcement::Deny, FailurePolicy::Fail);
+        assert!(!decided(vec![covered(Enforcement::Deny)], vec![failed]).verdict.is_allowed());
+    }
+
+    #[test]
+    fn a_refusal_says_how_to_ask_for_an_exception_where_that_would_help() {
+        let may = || Finding { exceptions: true, ..finding(Enforcement::Deny) };
+        let message = |findings, failures| match decided(findings, failures).verdict {
+            Verdict::Denied { message, .. } => message,
+            Verdict::Allowed => String::new(),
+        };
+        let said = message(vec![may(), Finding { policy: "second".into(), ..may() }], vec![]);
+        let expected = "; to ask for an exception: `kubectl tenant request exception required-labels -n lab --reason \
+                        WHY --for 7d`, and so for `second`; decision id-1, ask";
+        assert!(said.contains(expected), "{said}");
+        let failed = failure(Enforcement::Deny, FailurePolicy::Fail);
+        for other in
+            [message(vec![may(), finding(Enforcement::Deny)], vec![]), message(vec![may()], vec![failed])]
+        {
+            assert!(!other.contains("exception"), "{other}");
+        }
+    }
+
+    #[test]
     fn warnings_are_short_and_bounded() {
         let mut long = finding(Enforcement::Warn);
         long.message = "é".repeat(5_000);
@@ -296,7 +350,7 @@ mod tests {
             patch: Some(serde_json::json!([])),
             ..Evaluation::default()
         };
-        let decision = decide("id".into(), evaluation, &Contact::default());
+        let decision = decide("id".into(), evaluation, &Contact::default(), None);
         assert_eq!(decision.patch, None);
         let Verdict::Denied { message, .. } = decision.verdict else { panic!("not refused") };
         assert!(message.contains("; and 190 more; decision id, quote it"), "{message}");

@@ -27,5 +27,5 @@ pub use decision::{Contact, allow, decide, refuse, status};
 pub use guard::{Guard, Wall};
 pub use http::{HttpLimits, Peer, router};
 pub use metrics::AdmissionMetrics;
-pub use pipeline::{Admission, Answered, ConfigCheck, Phase};
+pub use pipeline::{Admission, Answered, ConfigCheck, Parts, Phase};
 pub use response::{bare_status, encode};

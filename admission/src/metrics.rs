@@ -134,6 +134,7 @@ impl AdmissionMetrics {
         }
         for finding in &decision.findings {
             let enforcement = match finding.enforcement {
+                _ if finding.exception.is_some() => "excepted",
                 Enforcement::Deny => "deny",
                 Enforcement::Warn => "warn",
                 Enforcement::Audit => "audit",

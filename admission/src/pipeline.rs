@@ -6,9 +6,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use audit::AuditSink;
 use bytes::Bytes;
-use model::{Code, Decision, LoadFault, Operation, Record, Request, ReviewError, Verdict, decode_review};
+use model::{
+    Code, Decision, Exceptions, LoadFault, Operation, Record, Request, ReviewError, Verdict, decode_review,
+};
 use policies::{Evaluation, EvaluationPool, Evaluator, SubmitError};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
@@ -58,6 +60,29 @@ pub struct Admission {
     checks: Arc<Semaphore>,
     contact: Contact,
     ready: Arc<AtomicBool>,
+    exceptions: watch::Receiver<Arc<Exceptions>>,
+}
+
+/// What an admission path is made of.
+pub struct Parts {
+    /// Where policies are evaluated.
+    pub pool: Arc<EvaluationPool>,
+    /// Where decisions are kept.
+    pub audit: AuditSink,
+    /// Where they are counted.
+    pub metrics: AdmissionMetrics,
+    /// The walls of tenants.
+    pub guard: Guard,
+    /// The budgets of tenants; `None` without a cluster.
+    pub budgets: Option<Budgets>,
+    /// The newest exceptions of policies.
+    pub exceptions: watch::Receiver<Arc<Exceptions>>,
+    /// The check of Bailey's own objects.
+    pub check: ConfigCheck,
+    /// Whom the refused may ask.
+    pub contact: Contact,
+    /// Reviews are refused with [`Code::NotReady`] until this is true.
+    pub ready: Arc<AtomicBool>,
 }
 
 /// A review's answer: the decision, and the uid it answers where the review had one.
@@ -70,28 +95,11 @@ pub struct Answered {
 }
 
 impl Admission {
-    /// An admission path over these parts, without budgets where there is no cluster. Reviews are refused with [`Code::NotReady`] until `ready`.
-    pub fn new(
-        pool: Arc<EvaluationPool>,
-        audit: AuditSink,
-        metrics: AdmissionMetrics,
-        guard: Guard,
-        budgets: Option<Budgets>,
-        check: ConfigCheck,
-        contact: Contact,
-        ready: Arc<AtomicBool>,
-    ) -> Self {
-        Self {
-            pool,
-            audit,
-            metrics,
-            guard,
-            budgets,
-            check,
-            checks: Arc::new(Semaphore::new(CHECKS)),
-            contact,
-            ready,
-        }
+    /// An admission path over these parts.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { pool, audit, metrics, guard, budgets, exceptions, check, contact, ready } = parts;
+        let checks = Arc::new(Semaphore::new(CHECKS));
+        Self { pool, audit, metrics, guard, budgets, check, checks, contact, ready, exceptions }
     }
 
     /// Decides on one review: the whole path, from bytes to decision and record, in one trace span.
@@ -228,17 +236,19 @@ impl Admission {
             return self.overloaded(id, error);
         }
         let waited = tokio::time::timeout_at(to_tokio(deadline), answered).await;
-        self.conclude(id, waited)
+        self.conclude(id, request, waited)
     }
 
     fn conclude(
         &self,
         id: String,
+        request: &Request,
         waited: Result<Result<(u32, Evaluation), oneshot::error::RecvError>, tokio::time::error::Elapsed>,
     ) -> Decision {
         match waited {
-            Ok(Ok((queue, evaluation))) => {
-                let mut decision = decide(id, evaluation, &self.contact);
+            Ok(Ok((queue, mut evaluation))) => {
+                let namespace = self.except(request, &mut evaluation);
+                let mut decision = decide(id, evaluation, &self.contact, namespace);
                 decision.times.queue = queue;
                 decision
             }
@@ -248,6 +258,17 @@ impl Admission {
                 refuse(id, Code::DeadlineExceeded, reason, &self.contact)
             }
         }
+    }
+
+    /// Notes which findings an exception covers. Gives the namespace where it is a tenant's, whose members may ask for
+    /// others. Where nothing was found there is nothing to do.
+    fn except<'a>(&self, request: &'a Request, evaluation: &mut Evaluation) -> Option<&'a str> {
+        if evaluation.findings.is_empty() {
+            return None;
+        }
+        let exceptions = Arc::clone(&self.exceptions.borrow());
+        exceptions.cover(request, &mut evaluation.findings, micros_since_epoch() / 1_000_000);
+        self.guard.is_inside(request).then_some(request.namespace.as_str())
     }
 
     fn overloaded(&self, id: String, error: SubmitError) -> Decision {
@@ -327,10 +348,9 @@ fn record(phase: Phase, request: Option<&Request>, decision: &Decision) -> Recor
         Verdict::Allowed => (true, "", String::new()),
         Verdict::Denied { code, message, .. } => (false, code.as_str(), message.clone()),
     };
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Record {
         id: decision.id.clone(),
-        time_micros: i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX),
+        time_micros: micros_since_epoch(),
         phase: phase.as_str().to_owned(),
         uid: request.map(|request| request.uid.clone()).unwrap_or_default(),
         username: request.map(|request| request.user.username.clone()).unwrap_or_default(),
@@ -354,6 +374,11 @@ fn record(phase: Phase, request: Option<&Request>, decision: &Decision) -> Recor
 
 fn to_tokio(deadline: Instant) -> tokio::time::Instant {
     tokio::time::Instant::from_std(deadline.checked_sub(GRACE).unwrap_or(deadline))
+}
+
+fn micros_since_epoch() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn micros_since(start: Instant) -> u32 {

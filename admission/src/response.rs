@@ -87,7 +87,7 @@ fn status_object(
 ) -> Value {
     let mut causes = vec![json!({"reason": code.as_str(), "message": format!("decision {}", decision.id)})];
     causes.extend(
-        decision.findings.iter().take(20).map(
+        decision.findings.iter().filter(|finding| finding.exception.is_none()).take(20).map(
             |finding| json!({"reason": finding.code, "message": finding.message, "field": finding.path}),
         ),
     );
@@ -108,7 +108,11 @@ fn annotations(decision: &Decision) -> serde_json::Map<String, Value> {
     let findings: Vec<String> = decision
         .findings
         .iter()
-        .map(|finding| format!("{}/{}: {}", finding.binding, finding.policy, finding.message))
+        .map(|finding| {
+            let except = finding.exception.as_ref().map(|name| format!(" (but for the exception {name})"));
+            let except = except.unwrap_or_default();
+            format!("{}/{}: {}{except}", finding.binding, finding.policy, finding.message)
+        })
         .collect();
     if !findings.is_empty() {
         annotations.insert("findings".to_owned(), cut(findings.join("; ")).into());

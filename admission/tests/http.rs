@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use admission::{Admission, AdmissionMetrics, Contact, Guard, HttpLimits, Peer, router};
+use admission::{Admission, AdmissionMetrics, Contact, Guard, HttpLimits, Parts, Peer, router};
 use audit::{AuditConfig, AuditMetrics, AuditReader, AuditSink, Filter};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -50,23 +50,24 @@ impl World {
         assert!(build.policies.iter().all(|status| status.fault.is_none()), "{:?}", build.policies);
         pool.publish(&build.set);
         let ready = Arc::new(AtomicBool::new(true));
-        let admission = Admission::new(
-            Arc::clone(&pool),
-            sink.clone(),
-            AdmissionMetrics::register(&mut registry),
-            Guard::new(
+        let admission = Admission::new(Parts {
+            pool: Arc::clone(&pool),
+            audit: sink.clone(),
+            metrics: AdmissionMetrics::register(&mut registry),
+            guard: Guard::new(
                 tokio::sync::watch::channel(Arc::default()).1,
                 tokio::sync::watch::channel(Arc::default()).1,
                 [],
             ),
-            None,
-            Arc::new(|request| match request.name.as_str() {
+            budgets: None,
+            exceptions: tokio::sync::watch::channel(Arc::default()).1,
+            check: Arc::new(|request| match request.name.as_str() {
                 "bad" => Err(LoadFault::new(Code::PolicyInvalid, "line 3 is wrong")),
                 _ => Ok(vec!["noted".to_owned()]),
             }),
-            Contact(Some("platform@example.org".to_owned())),
-            Arc::clone(&ready),
-        );
+            contact: Contact(Some("platform@example.org".to_owned())),
+            ready: Arc::clone(&ready),
+        });
         let routes = router(Arc::new(admission), HttpLimits { body_bytes: 64 << 10 });
         Self { routes, pool, ready, sink, folder, _task: task }
     }
@@ -114,6 +115,7 @@ fn sources(rules: &str) -> Sources {
         enforcement: Default::default(),
         failure_policy: Default::default(),
         order: 0,
+        exceptions: false,
     };
     Sources {
         policies: vec![Loaded { name: "no-latest".into(), generation: 1, value: Ok(policy) }],

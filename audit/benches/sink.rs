@@ -50,6 +50,8 @@ fn record() -> Record {
             message: "label `owner` is missing at metadata.labels, add it".into(),
             path: "metadata.labels".into(),
             details: serde_json::Map::new(),
+            exceptions: false,
+            exception: None,
         }],
         times: StageTimes::default(),
     }

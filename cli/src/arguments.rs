@@ -1,6 +1,6 @@
 use clap::{Parser, Subcommand};
 
-use crate::commands::{audit, completions, crds, quota, rbac, tenant};
+use crate::commands::{audit, completions, crds, exception, quota, rbac, tenant};
 
 /// Keeps a Kubernetes cluster safe for users who do not know or trust each other
 #[derive(Debug, Parser)]
@@ -28,6 +28,9 @@ pub enum Command {
     /// Create, list, suspend, adopt, export and draw tenants, as an administrator
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// List, approve and refuse exceptions to policies, as an administrator
+    #[command(subcommand)]
+    Exception(exception::ExceptionCommand),
     /// Decide on what tenants ask for beyond their budgets
     #[command(subcommand)]
     Quota(quota::QuotaCommand),

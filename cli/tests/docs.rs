@@ -76,6 +76,7 @@ fn every_command_about_tenants_and_rights_is_explained_with_its_flags() {
             "operations/tenants-admin.md",
             [of_bailey("tenant"), of_bailey("rbac"), of_bailey("quota")].concat(),
         ),
+        ("operations/exceptions.md", of_bailey("exception")),
     ];
     for (name, commands) in pages {
         let text = page(name);

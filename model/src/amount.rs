@@ -43,6 +43,11 @@ impl Amount {
     }
 }
 
+/// Whether a resource is counted in bytes, which are written in binary units.
+pub fn is_bytes(resource: &str) -> bool {
+    ["memory", "storage"].iter().any(|unit| resource.ends_with(unit)) || resource.contains("hugepages-")
+}
+
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = |unit: i128| {

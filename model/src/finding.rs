@@ -44,6 +44,12 @@ pub struct Finding {
     /// What the policy added.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub details: serde_json::Map<String, serde_json::Value>,
+    /// Whether its binding lets an exception cover it.
+    #[serde(skip)]
+    pub exceptions: bool,
+    /// The exception in the object's namespace that covers it: then it refuses nothing and warns of nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<String>,
 }
 
 /// A binding that could not answer.

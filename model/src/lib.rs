@@ -7,6 +7,7 @@
 //! - [`Request`]: one admission request, decoded once by [`decode_review`].
 //! - [`Policy`], [`PolicyBinding`]: what is asked, of which requests, and how strictly.
 //! - [`Finding`], [`Failure`]: what an engine reports.
+//! - [`Exception`], [`Exceptions`]: which findings refuse nothing, for a time.
 //! - [`Tenant`], [`TenantIndex`]: who shares the cluster, and whose each namespace is.
 //! - [`Decision`], [`Record`]: what was answered, and what is remembered.
 
@@ -15,6 +16,7 @@
 mod amount;
 mod code;
 mod decision;
+mod exception;
 mod finding;
 mod glob;
 mod loaded;
@@ -28,9 +30,10 @@ mod selector;
 mod subject;
 mod tenant;
 
-pub use amount::Amount;
+pub use amount::{Amount, is_bytes};
 pub use code::Code;
 pub use decision::{Decision, StageTimes, Verdict};
+pub use exception::{EXCEPTION_DAYS, Exception, Exceptions, KindPattern};
 pub use finding::{Failure, Finding, Observation};
 pub use glob::Globs;
 pub use loaded::{LoadFault, Loaded, Position, Sources};

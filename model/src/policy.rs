@@ -255,6 +255,8 @@ pub struct PolicyBinding {
     pub failure_policy: FailurePolicy,
     /// The place among mutating bindings, lowest first; equal ones go by name.
     pub order: i32,
+    /// Whether an approved exception may cover what it finds.
+    pub exceptions: bool,
 }
 
 #[cfg(test)]

@@ -108,6 +108,13 @@ impl Compiler {
         self.policies.contains_key(name)
     }
 
+    /// Whether exceptions may cover what a policy finds: by this binding of it, or by any.
+    pub fn allows_exceptions(&self, policy: &str, binding: Option<&str>) -> bool {
+        let meant =
+            |known: &&PolicyBinding| known.policy == policy && binding.is_none_or(|name| known.name == name);
+        self.bindings.values().filter(meant).any(|known| known.exceptions)
+    }
+
     fn lookups(&self) -> Vec<LookupKind> {
         let kinds: BTreeSet<&LookupKind> =
             self.policies.values().flat_map(|policy| &policy.policy.lookups).collect();

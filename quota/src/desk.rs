@@ -11,7 +11,7 @@ use crate::ledger::{Answer, Ask, Consumer, Demand, Draft, Ledger, Line, Millis, 
 /// How long a request waits for others to give back what they hold and do not need.
 const RECALL: Duration = Duration::from_secs(1);
 /// How long it waits for news where nobody holds more than needed: what a watch is about to tell.
-const NEWS: Duration = Duration::from_millis(100);
+const NEWS: Duration = Duration::from_millis(50);
 /// How many of the largest consumers a refusal tells.
 const CONSUMERS: usize = 3;
 
@@ -207,8 +207,9 @@ impl Desk {
     pub fn settle(&self, draft: &Draft, written: Option<u64>) {
         let mut state = self.lock();
         let state = &mut *state;
-        if let Some(version) = written {
-            state.ledger.wrote(draft, version);
+        match written {
+            Some(version) => state.ledger.wrote(draft, version),
+            None => state.ledger.confirm(draft),
         }
         let now = self.now();
         let Some(waiting) = state.waiting.get_mut(&draft.domain) else { return };

@@ -22,6 +22,10 @@ pub(crate) fn config_check(compiler: Arc<RwLock<Compiler>>, cluster: Option<Arc<
             let old = request.old_object.as_deref();
             return tenancy::api::check_quota_request(object, old).map(|()| Vec::new());
         }
+        if request.resource.resource == "policyexceptions" {
+            let compiler = compiler.read().unwrap_or_else(PoisonError::into_inner);
+            return Ok(no_use(&compiler, object).into_iter().collect());
+        }
         // Of other kinds the API server knows all there is to check: their schemas.
         if !matches!(request.resource.resource.as_str(), "policies" | "policybindings") {
             return Ok(Vec::new());
@@ -58,6 +62,23 @@ fn check_policy(
         }
         Err(fault) => Err(fault),
     }
+}
+
+/// Why an exception would be of no use as things are: it may be asked for before its policy is there.
+fn no_use(compiler: &Compiler, object: &[u8]) -> Option<String> {
+    let object: serde_json::Value = serde_json::from_slice(object).ok()?;
+    let said = |path: &str| object.pointer(path).and_then(serde_json::Value::as_str);
+    let policy = said("/spec/policy")?;
+    let what = match said("/spec/binding") {
+        Some(binding) => format!("the binding `{binding}` of the policy `{policy}`"),
+        None => format!("no binding of the policy `{policy}`"),
+    };
+    let of_none = match (compiler.allows_exceptions(policy, said("/spec/binding")), said("/spec/binding")) {
+        (true, _) => return None,
+        (false, Some(_)) => format!("{what} is not there or does not allow exceptions"),
+        (false, None) => format!("{what} allows exceptions"),
+    };
+    Some(format!("{of_none}: as it is, this one would change nothing"))
 }
 
 fn missing_policy(name: &str) -> String {

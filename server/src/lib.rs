@@ -12,6 +12,7 @@ mod listen;
 mod load;
 mod probes;
 mod sample;
+mod sample_quota;
 mod serve;
 mod source;
 mod telemetry;

@@ -12,10 +12,16 @@ use prometheus_client::registry::Registry;
 use tenancy::cluster::{Cluster, WatchState};
 
 use crate::probes::Sample;
+use crate::sample_quota::QuotaGauges;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
     kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -38,6 +44,8 @@ pub(crate) fn register(
     evaluation.register("panics", "Evaluations that panicked since the start", panics.clone());
     evaluation.register("threads_replaced", "Threads given up as they did not end in time", replaced.clone());
     evaluation.register("threads_late", "Of those, the ones still running", late.clone());
+    let quota =
+        cluster.as_ref().map(|cluster| QuotaGauges::register(registry, Arc::clone(&cluster.budgets.desk)));
     let gauges = WatchGauges::default();
     let watches = registry.sub_registry_with_prefix("bailey_watch");
     watches.register("synced", "Whether a watched kind is listed", gauges.synced.clone());
@@ -47,6 +55,8 @@ pub(crate) fn register(
         "When a watched kind last changed",
         gauges.last_event.clone(),
     );
+    let exceptions = Family::<StateLabels, Gauge>::default();
+    registry.register("bailey_exceptions", "Exceptions to policies, by how they stand", exceptions.clone());
     Box::new(move || {
         waiting.set(i64::try_from(pool.waiting()).unwrap_or(i64::MAX));
         let counts = pool.counts();
@@ -57,6 +67,13 @@ pub(crate) fn register(
         }
         if let Some(cluster) = &cluster {
             gauges.read(cluster);
+            for (state, count) in cluster.exception_states(SystemTime::now()) {
+                let gauge = exceptions.get_or_create(&StateLabels { state });
+                gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+        }
+        if let Some(quota) = &quota {
+            quota.read();
         }
     })
 }

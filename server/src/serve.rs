@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use admission::{Admission, AdmissionMetrics, Budgets, Contact, Guard, HttpLimits};
+use admission::{Admission, AdmissionMetrics, Budgets, Contact, Guard, HttpLimits, Parts};
 use anyhow::{Context, anyhow};
 use audit::{AuditConfig, AuditMetrics, AuditSink, AuditTask};
 use policies::wasm::{WasmConfig, WasmRuntime};
@@ -56,16 +56,21 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         load_metrics: LoadMetrics::register(&mut registry),
     };
     let cluster = source::start(&args, parts, &mut tasks).await?;
-    let admission = Arc::new(Admission::new(
-        Arc::clone(&pool),
+    let exceptions = match &cluster {
+        Some(cluster) => cluster.exceptions.clone(),
+        None => watch::channel(Arc::default()).1,
+    };
+    let admission = Arc::new(Admission::new(Parts {
+        pool: Arc::clone(&pool),
         audit,
-        AdmissionMetrics::register(&mut registry),
-        guard(cluster.as_deref(), &args),
-        budgets(cluster.as_deref(), &args),
-        config_check(compiler, cluster.clone()),
-        Contact(args.contact.clone()),
-        Arc::clone(&readiness.loaded),
-    ));
+        metrics: AdmissionMetrics::register(&mut registry),
+        guard: guard(cluster.as_deref(), &args),
+        budgets: budgets(cluster.as_deref(), &args),
+        exceptions,
+        check: config_check(compiler, cluster.clone()),
+        contact: Contact(args.contact.clone()),
+        ready: Arc::clone(&readiness.loaded),
+    }));
     let stop = CancellationToken::new();
     let listening = cluster.clone();
     let servers =

@@ -76,6 +76,7 @@ async fn start_cluster(
         cluster.tenants_synced.clone(),
         cluster.holdings_synced.clone(),
         cluster.budgets.synced.clone(),
+        cluster.exceptions_synced.clone(),
     ];
     let follow = InCluster { synced, cluster: Arc::clone(&cluster) };
     tasks.spawn(parts.run(follow, cluster.sources.clone()));
@@ -116,7 +117,7 @@ impl Follow for NoCluster {
 /// Caches and statuses in the cluster.
 struct InCluster {
     cluster: Arc<Cluster>,
-    synced: [watch::Receiver<bool>; 4],
+    synced: [watch::Receiver<bool>; 5],
 }
 
 impl Follow for InCluster {
@@ -135,12 +136,13 @@ impl Follow for InCluster {
     }
 
     async fn changed(&mut self) {
-        let [policies, tenants, holdings, budgets] = &mut self.synced;
+        let [policies, tenants, holdings, budgets, exceptions] = &mut self.synced;
         let changed = tokio::select! {
             changed = policies.changed() => changed,
             changed = tenants.changed() => changed,
             changed = holdings.changed() => changed,
             changed = budgets.changed() => changed,
+            changed = exceptions.changed() => changed,
         };
         if changed.is_err() {
             std::future::pending().await

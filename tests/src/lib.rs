@@ -5,10 +5,13 @@
 //! always for a condition ([`until`]). Everything stops with the test process, however it ends.
 
 mod apply;
+pub mod command;
 mod kinds;
 mod namespace;
 mod outcome;
 mod policies;
+pub mod race;
+mod replicas;
 mod standalone;
 mod tenant;
 mod wait;
@@ -19,6 +22,7 @@ pub use kinds::{is_forbidden, kinds, let_in, may, may_with};
 pub use namespace::Namespace;
 pub use outcome::{Refusal, refusal};
 pub use policies::{conditions, required_label};
+pub use replicas::Replicas;
 pub use standalone::{Standalone, https_client};
 pub use tenant::{Tenant, create_namespace, give_namespace, namespaces, until_may_create};
 pub use wait::{SOON, until, until_some};

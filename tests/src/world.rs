@@ -155,6 +155,22 @@ impl World {
         self.start_bailey();
     }
 
+    /// Has a process end with this one, however it ends.
+    ///
+    /// # Panics
+    /// When another thread panicked with the control plane.
+    pub(crate) fn watch(&self, pid: u32) {
+        self.plane.lock().unwrap().watch(pid).unwrap_or_else(fail);
+    }
+
+    /// Undoes [`World::watch`].
+    ///
+    /// # Panics
+    /// When another thread panicked with the control plane.
+    pub(crate) fn unwatch(&self, pid: u32) {
+        self.plane.lock().unwrap().forget(pid).unwrap_or_else(fail);
+    }
+
     /// Stops Bailey as a rollout does.
     ///
     /// # Panics
@@ -270,6 +286,6 @@ fn wait_until_asked(access: &Access) {
 }
 
 /// Fails the test with the whole chain of causes.
-fn fail<T, E: std::fmt::Display>(error: E) -> T {
+pub(crate) fn fail<T, E: std::fmt::Display>(error: E) -> T {
     panic!("{error:#}")
 }

@@ -72,7 +72,8 @@ async fn an_owner_creates_and_deletes_namespaces_and_is_told_what_keeps_her() {
 
     let said = tenant(ALICE, &["namespaces", "create", "cli-b-more", "-t", "cli-b"]);
     assert!(
-        said.code == 1 && said.error.starts_with("error: Bailey refused it: wall `namespace-limit`"),
+        said.code == 1
+            && said.error.starts_with("error: Bailey refused it: the tenant `cli-b` has 1 of at most 1"),
         "{said:?}"
     );
     let (_, decision) = said.error.trim_end().trim_end_matches(')').rsplit_once("(decision ").unwrap();

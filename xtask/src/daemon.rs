@@ -42,6 +42,8 @@ pub struct Settings {
     pub api_port: u16,
     /// The authority of whoever may ask there.
     pub proxy_authority: PathBuf,
+    /// The parts it plays.
+    pub roles: &'static str,
     /// More flags.
     pub extra: Vec<String>,
 }
@@ -63,6 +65,7 @@ impl Settings {
             http_port,
             api_port,
             proxy_authority: access.proxy_authority(),
+            roles: "admission,controller",
             extra: Vec::new(),
         })
     }
@@ -92,7 +95,7 @@ impl Settings {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
-        command.args(["serve", "--roles", "admission,controller"]);
+        command.args(["serve", "--roles", self.roles]);
         command.arg("--listen").arg(format!("127.0.0.1:{}", self.webhook_port));
         command.arg("--http-listen").arg(format!("127.0.0.1:{}", self.http_port));
         command.arg("--tls-cert").arg(&self.server.certificate).arg("--tls-key").arg(&self.server.key);

@@ -30,22 +30,74 @@ pub fn prerequisites(access: &Access) -> Result<()> {
         "crd/tenants.bailey.dev",
         "crd/isolationprofiles.bailey.dev",
         "crd/quotaledgers.bailey.dev",
+        "crd/policyexceptions.bailey.dev",
         "crd/quotarequests.bailey.dev",
     ];
     let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
     access.run(&[&wait[..], &names[..]].concat()).map(drop)
 }
 
+/// The label of a namespace that says which of several replicas the API server asks about it.
+pub const REPLICA_LABEL: &str = "bailey.dev/test-replica";
+
 /// Points the API server's webhooks at a Bailey on a loopback port.
 ///
 /// # Errors
 /// When the API server refuses the configurations.
 pub fn webhooks(access: &Access, port: u16) -> Result<()> {
+    webhooks_for(access, port, "bailey", None)
+}
+
+/// Points the API server at several replicas: for a namespace whose label [`REPLICA_LABEL`] has a number, at that of
+/// these ports, for all others at the first.
+///
+/// # Errors
+/// When the API server refuses the configurations.
+pub fn replicas(access: &Access, ports: &[u16]) -> Result<()> {
+    for (number, port) in ports.iter().enumerate() {
+        let values = format!("{{key: {REPLICA_LABEL}, operator: In, values: [\"{number}\"]}}");
+        let others = format!("{{key: {REPLICA_LABEL}, operator: DoesNotExist}}");
+        let (name, whose) =
+            if number == 0 { ("bailey".to_owned(), others) } else { (format!("bailey-{number}"), values) };
+        webhooks_for(access, *port, &name, Some(&whose))?;
+    }
+    Ok(())
+}
+
+fn webhooks_for(access: &Access, port: u16, name: &str, namespaces: Option<&str>) -> Result<()> {
+    const EXEMPT: &str = "operator: NotIn, values: [kube-system, bailey-system]}";
     let authority = std::fs::read(access.authority()).context("cannot read the certificate authority")?;
-    let text = manifest("webhooks-url.yaml")?
+    let mut text = manifest("webhooks-url.yaml")?
         .replace("${ADDRESS}", &format!("127.0.0.1:{port}"))
-        .replace("${CA_BUNDLE}", &STANDARD.encode(authority));
+        .replace("${CA_BUNDLE}", &STANDARD.encode(authority))
+        .replace("  name: bailey\n", &format!("  name: {name}\n"));
+    if let Some(namespaces) = namespaces {
+        text = text.replace(EXEMPT, &format!("{EXEMPT}\n    - {namespaces}"));
+    }
     access.apply(&text)
+}
+
+/// Has the API server ask another webhook on a loopback port too about every new ConfigMap.
+///
+/// # Errors
+/// When the API server refuses the configuration.
+pub fn denier(access: &Access, port: u16, authority: &[u8]) -> Result<()> {
+    let configuration = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "denier"},
+        "webhooks": [{
+            "name": "denier.bailey.dev",
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "clientConfig": {
+                "url": format!("https://127.0.0.1:{port}/validate"),
+                "caBundle": STANDARD.encode(authority),
+            },
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE"]}],
+        }],
+    });
+    access.apply(&configuration.to_string())
 }
 
 /// Has the API server pass questions for decisions on to a Bailey on a loopback port.

@@ -9,6 +9,7 @@ mod claims;
 mod classes;
 mod connect;
 mod edits;
+mod exceptions;
 mod hosts;
 pub(crate) mod metadata;
 mod namespaces;
@@ -106,6 +107,11 @@ impl Guard {
         }
     }
 
+    /// Whether a request is about what is in a tenant's namespace.
+    pub(crate) fn is_inside(&self, request: &Request) -> bool {
+        !request.is_cluster_scoped() && self.snapshot().name_for(&request.namespace).is_some()
+    }
+
     /// Holds a request against every rule; in the mutating phase gives what the guard changes.
     pub(crate) fn judge(&self, phase: Phase, request: &Request) -> Result<Option<Changed>, Wall> {
         let tenants = self.snapshot();
@@ -117,6 +123,7 @@ impl Guard {
                 let mut edits = namespaces::edits(&question)?;
                 edits.extend(classes::defaults(&question));
                 edits.extend(tenant_objects::edits(&question));
+                edits.extend(exceptions::edits(&question));
                 edits.extend(requests::edits(&question));
                 edits::apply(request, &edits)
             }

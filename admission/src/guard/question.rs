@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use model::{Holdings, Operation, Request, Rules, Tenant, TenantIndex, TenantRole};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::hosts::Reserved;
 use super::pods::{PodSpec, pod_of};
@@ -19,6 +20,8 @@ pub(super) struct Question<'a> {
     pub(super) asker: Asker<'a>,
     pub(super) reserved: &'a Reserved,
     pub(super) now: Instant,
+    /// The same moment, as calendars have it.
+    pub(super) time: OffsetDateTime,
     tenant: Option<&'a Arc<Tenant>>,
     pod: OnceCell<Result<Option<PodSpec>, String>>,
     object: OnceCell<Option<Value>>,
@@ -80,6 +83,7 @@ impl<'a> Question<'a> {
             asker,
             reserved,
             now: Instant::now(),
+            time: OffsetDateTime::now_utc(),
             tenant,
             pod: OnceCell::new(),
             object: OnceCell::new(),

@@ -4,8 +4,8 @@ use model::{Code, Operation};
 
 use super::pods::{self, images, placement, resources, volumes};
 use super::{
-    Question, Wall, bindings, claims, classes, connect, hosts, namespaces, network, objects, ownership,
-    requests, services, tenant_objects,
+    Question, Wall, bindings, claims, classes, connect, exceptions, hosts, namespaces, network, objects,
+    ownership, requests, services, tenant_objects,
 };
 
 /// One wall.
@@ -35,17 +35,17 @@ enum Concerned {
 /// For whom a rule is meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Audience {
-    /// Members of tenants, and service accounts in tenants' namespaces.
+    /// Members of tenants, and service accounts in tenants' namespaces, who are no administrators.
     Members,
-    /// Everybody but the cluster's own controllers.
+    /// Everybody but administrators and the cluster's own controllers.
     Users,
-    /// The cluster's own controllers too.
-    Everybody,
+    /// Everybody but administrators.
+    UsersAndControllers,
     /// Administrators too: it holds a slip up, not an attack.
-    Administrators,
+    All,
 }
 
-use Audience::{Administrators, Everybody, Members, Users};
+use Audience::{All, Members, Users, UsersAndControllers};
 use Concerned::{Everything, One, Some as Several};
 
 const CREATE: &[Operation] = &[Operation::Create];
@@ -58,6 +58,7 @@ const SERVICES: Concerned = One("", "services");
 const CLAIMS: Concerned = One("", "persistentvolumeclaims");
 const BINDINGS: Concerned = One("rbac.authorization.k8s.io", "rolebindings");
 const REQUESTS: Concerned = One("bailey.dev", "quotarequests");
+const EXCEPTIONS: Concerned = One("bailey.dev", "policyexceptions");
 const GATEWAY: &str = "gateway.networking.k8s.io";
 /// Pods, and what has templates of them.
 const PODS: Concerned = Several(&[
@@ -116,18 +117,14 @@ pub(super) const RULES: &[Rule] = &[
         "tenant-deletion",
         One("bailey.dev", "tenants"),
         &[Operation::Delete],
-        Administrators,
+        All,
         tenant_objects::is_deleted_with_namespaces,
     ),
     rule("quota-decision", REQUESTS, WRITES, Members, requests::is_decided_by_a_member),
-    Rule {
-        code: Code::QuotaInvalid,
-        ..rule("quota-grant", REQUESTS, WRITES, Administrators, requests::grants_in_vain)
-    },
-    Rule {
-        code: Code::QuotaInvalid,
-        ..rule("quota-request", REQUESTS, WRITES, Administrators, requests::asks_in_vain)
-    },
+    Rule { code: Code::QuotaInvalid, ..rule("quota-grant", REQUESTS, WRITES, All, requests::grants_in_vain) },
+    Rule { code: Code::QuotaInvalid, ..rule("quota-request", REQUESTS, WRITES, All, requests::asks_in_vain) },
+    rule("exception-approval", EXCEPTIONS, WRITES, Users, exceptions::are_decided_by_another),
+    rule("exception-terms", EXCEPTIONS, WRITES, All, exceptions::have_wrong_terms),
     rule("managed-objects", Everything, CHANGES, Users, objects::is_managed),
     rule(
         "network-policy",
@@ -142,24 +139,24 @@ pub(super) const RULES: &[Rule] = &[
     rule("binding-subjects", BINDINGS, WRITES, Users, bindings::give_rights_to_others),
     rule("binding-roles", BINDINGS, WRITES, Users, bindings::have_another_role),
     // Pods.
-    rule("readable-pods", PODS, WRITES, Everybody, pods::cannot_be_read),
-    rule("images", PODS, WRITES, Everybody, images::are_not_allowed),
-    rule("volumes", PODS, WRITES, Everybody, volumes::are_not_allowed),
-    rule("node-name", PLACED, CREATE, Everybody, placement::names_its_node),
-    rule("node-selector", PODS, WRITES, Everybody, placement::selects_other_nodes),
-    rule("tolerations", PODS, WRITES, Everybody, placement::tolerates_too_much),
-    rule("scheduler", PODS, WRITES, Everybody, placement::has_another_scheduler),
-    rule("topology-keys", PODS, WRITES, Everybody, placement::spreads_by_another_key),
-    rule("qos-class", PODS, WRITES, Everybody, resources::has_another_class),
-    rule("limit-ratio", PODS, WRITES, Everybody, resources::promises_too_much),
-    rule("priority-class", PODS, WRITES, Everybody, classes::is_foreign_priority),
-    rule("runtime-class", PODS, WRITES, Everybody, classes::is_foreign_runtime),
+    rule("readable-pods", PODS, WRITES, UsersAndControllers, pods::cannot_be_read),
+    rule("images", PODS, WRITES, UsersAndControllers, images::are_not_allowed),
+    rule("volumes", PODS, WRITES, UsersAndControllers, volumes::are_not_allowed),
+    rule("node-name", PLACED, CREATE, UsersAndControllers, placement::names_its_node),
+    rule("node-selector", PODS, WRITES, UsersAndControllers, placement::selects_other_nodes),
+    rule("tolerations", PODS, WRITES, UsersAndControllers, placement::tolerates_too_much),
+    rule("scheduler", PODS, WRITES, UsersAndControllers, placement::has_another_scheduler),
+    rule("topology-keys", PODS, WRITES, UsersAndControllers, placement::spreads_by_another_key),
+    rule("qos-class", PODS, WRITES, UsersAndControllers, resources::has_another_class),
+    rule("limit-ratio", PODS, WRITES, UsersAndControllers, resources::promises_too_much),
+    rule("priority-class", PODS, WRITES, UsersAndControllers, classes::is_foreign_priority),
+    rule("runtime-class", PODS, WRITES, UsersAndControllers, classes::is_foreign_runtime),
     rule("connect", Several(&[("", "pods"), ("", "services")]), ACCESS, Users, connect::is_closed),
     // What Pods use, and how they are reached.
-    rule("device-class", DEVICES, WRITES, Everybody, classes::is_foreign_device),
-    rule("storage-class", CLAIMS, WRITES, Everybody, classes::is_foreign_storage),
-    rule("foreign-volume", CLAIMS, WRITES, Everybody, claims::takes_a_foreign_volume),
-    rule("any-volume", CLAIMS, CREATE, Everybody, claims::takes_any_volume),
+    rule("device-class", DEVICES, WRITES, UsersAndControllers, classes::is_foreign_device),
+    rule("storage-class", CLAIMS, WRITES, UsersAndControllers, classes::is_foreign_storage),
+    rule("foreign-volume", CLAIMS, WRITES, UsersAndControllers, claims::takes_a_foreign_volume),
+    rule("any-volume", CLAIMS, CREATE, UsersAndControllers, claims::takes_any_volume),
     rule("service-type", SERVICES, WRITES, Users, services::has_another_type),
     rule("service-address", SERVICES, WRITES, Users, services::claims_an_address),
     rule("external-name", SERVICES, WRITES, Users, services::points_elsewhere),
@@ -170,7 +167,7 @@ pub(super) const RULES: &[Rule] = &[
     // When.
     Rule {
         code: Code::TenantNotReady,
-        ..rule("standing-walls", Everything, WRITES, Everybody, objects::comes_before_the_walls)
+        ..rule("standing-walls", Everything, WRITES, UsersAndControllers, objects::comes_before_the_walls)
     },
     Rule {
         code: Code::TenantSuspended,
@@ -205,10 +202,10 @@ impl Rule {
         let meant = match self.audience {
             Members => asker.member && !asker.controller,
             Users => !asker.controller,
-            Everybody | Administrators => true,
+            UsersAndControllers | All => true,
         };
         meant
-            && (!asker.administrator || self.audience == Administrators)
+            && (!asker.administrator || self.audience == All)
             && self.operations.contains(&question.request.operation)
             && self.concerned.holds(&resource.group, &resource.resource)
     }

@@ -101,8 +101,11 @@ fn findings(record: &Record, colour: bool) -> String {
                 true => String::new(),
                 false => serde_json::to_string(&finding.details).unwrap_or_default(),
             };
-            let texts =
-                [enforcement, &finding.binding, &finding.code, &finding.path, &finding.message, &details];
+            let effect = match &finding.exception {
+                Some(exception) => format!("{enforcement}, but for the exception {exception}"),
+                None => enforcement.to_owned(),
+            };
+            let texts = [&effect, &finding.binding, &finding.code, &finding.path, &finding.message, &details];
             texts.map(Cell::plain).into()
         })
         .collect();
@@ -174,6 +177,8 @@ pub(super) mod tests {
                 message: "label `owner` is missing".into(),
                 path: "metadata.labels".into(),
                 details,
+                exceptions: false,
+                exception: None,
             }],
             times: StageTimes { decode: 10, queue: 2, matching: 3, evaluate: 85, total: 100 },
         }
@@ -244,6 +249,13 @@ evaluate  85 µs
 total     100 µs
 ";
         assert_eq!(render(&refused(), false), expected);
+    }
+
+    #[test]
+    fn what_an_exception_covers_is_shown_with_its_name() {
+        let mut record = refused();
+        record.findings[0].exception = Some("owner-x7k2p".to_owned());
+        assert!(render(&record, false).contains("deny, but for the exception owner-x7k2p"));
     }
 
     #[test]

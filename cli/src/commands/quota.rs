@@ -6,7 +6,8 @@ use tenancy::self_service::{Answer, RequestEntry};
 
 use crate::Exit;
 use crate::connection::ConnectArgs;
-use crate::kubectl_tenant::{amount, amounts, duration, object, state};
+use crate::kubectl_tenant::duration;
+use crate::kubectl_tenant::request_quota::{amount, amounts, object, state};
 use crate::output::{Cell, Table, fields};
 use crate::written::{Form, Written};
 

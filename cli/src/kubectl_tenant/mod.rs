@@ -3,13 +3,14 @@
 mod check;
 mod completions;
 mod decisions;
+mod exceptions;
 mod kubeconfig;
 mod limits;
 mod list;
 mod members;
 mod namespaces;
 mod request;
-mod request_quota;
+pub(crate) mod request_quota;
 mod show;
 mod usage;
 mod whoami;
@@ -24,9 +25,9 @@ use crate::arguments::EXIT_CODES;
 use crate::connection::ConnectArgs;
 use crate::written::{Form, Written};
 
+pub(crate) use exceptions::{objects, state};
 pub(crate) use kubeconfig::duration;
 pub(crate) use list::ready;
-pub(crate) use request_quota::{amount, amounts, object, state};
 
 /// See and change the tenants that you belong to, with your own rights
 #[derive(Debug, Parser)]
@@ -67,7 +68,7 @@ enum Command {
     Limits(TenantArg),
     /// What a tenant uses of it
     Usage(TenantArg),
-    /// Ask an administrator for more, or withdraw what was asked for
+    /// Ask an administrator for something, or withdraw what was asked for
     Request(request::RequestArgs),
     /// What was asked for, and what became of it
     Requests(TenantArg),
@@ -77,6 +78,8 @@ enum Command {
     Denials(decisions::DenialsArgs),
     /// One decision, whole: why it was refused and what would pass
     Explain(decisions::ExplainArgs),
+    /// The exceptions that were asked for, and how they stand
+    Exceptions(TenantArg),
     /// A kubeconfig for one namespace: your own, or a service account's
     Kubeconfig(kubeconfig::KubeconfigArgs),
     /// Print a completion script for a shell
@@ -137,6 +140,7 @@ pub(crate) async fn run(cli: TenantCli, out: &mut impl Write, colour: bool) -> a
         Command::Check(args) => check::run(&args, &mut asked).await,
         Command::Denials(args) => decisions::denials(&args, namespace, &mut asked).await,
         Command::Explain(args) => decisions::explain(&args, &mut asked).await,
+        Command::Exceptions(args) => exceptions::list(&args, namespace, &mut asked).await,
         Command::Kubeconfig(args) => kubeconfig::run(&args, &mut asked).await,
         Command::Completions(args) => completions::run(&args, asked.out),
     }

@@ -3,7 +3,7 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use tenancy::self_service::Fault;
 
-use super::{Asked, TenantArg, request_quota};
+use super::{Asked, TenantArg, exceptions, request_quota};
 use crate::Exit;
 use crate::output::one_line;
 
@@ -13,7 +13,7 @@ use crate::output::one_line;
 pub(super) struct RequestArgs {
     #[command(subcommand)]
     command: Option<RequestCommand>,
-    /// Withdraw a request: what it granted ends
+    /// Withdraw a request for quota: what it granted ends
     #[arg(long, value_name = "NAME")]
     delete: Option<String>,
     #[command(flatten)]
@@ -24,6 +24,8 @@ pub(super) struct RequestArgs {
 enum RequestCommand {
     /// Ask for more than the tenant's budget
     Quota(request_quota::QuotaArgs),
+    /// That findings of a policy refuse nothing in this namespace, for a time
+    Exception(exceptions::ExceptionArgs),
 }
 
 pub(super) async fn run(
@@ -35,6 +37,7 @@ pub(super) async fn run(
         (Some(RequestCommand::Quota(of)), None) => {
             request_quota::run(of, &args.tenant, namespace.is_some(), asked).await
         }
+        (Some(RequestCommand::Exception(of)), None) => exceptions::request(of, asked).await,
         (None, Some(name)) => withdraw(name, args, namespace, asked).await,
         _ => {
             let text = "say what is asked for, such as `kubectl tenant request quota`, or what is withdrawn with `--delete NAME`";

@@ -102,6 +102,7 @@ pub fn binding(name: &str, policy: &str) -> PolicyBinding {
         enforcement: Enforcement::Deny,
         failure_policy: FailurePolicy::Fail,
         order: 0,
+        exceptions: false,
     }
 }
 

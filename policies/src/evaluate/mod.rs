@@ -214,6 +214,8 @@ fn finding(
         message: observation.render(catalogue),
         path: observation.path.clone(),
         details: observation.details.clone(),
+        exceptions: compiled.binding.exceptions,
+        exception: None,
     }
 }
 

@@ -301,6 +301,8 @@ fn would_change(compiled: &CompiledBinding, paths: &[String]) -> Finding {
         message: format!("would change {}", shown(paths)),
         path: paths.first().cloned().unwrap_or_default(),
         details: Map::new(),
+        exceptions: compiled.binding.exceptions,
+        exception: None,
     }
 }
 

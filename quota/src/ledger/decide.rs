@@ -65,7 +65,8 @@ impl Ledger {
         if !dry_run {
             take.amounts.keys().for_each(|account| _ = book.asked.insert(account.clone(), now));
         }
-        if beyond.iter().any(|(account, more)| self.available(&domain, account) < *more) {
+        let checked = book.checked == book.limits;
+        if !checked || beyond.iter().any(|(account, more)| self.available(&domain, account) < *more) {
             return Answer::Short(domain, beyond);
         }
         if !dry_run {

@@ -46,6 +46,7 @@ pub struct Draft {
     pub waits_for: Vec<Arc<str>>,
     /// The kinds whose caches are behind what others saw: nothing is taken until they have caught up.
     pub behind: Vec<Arc<Kind>>,
+    limits: u64,
     written: Written,
 }
 
@@ -82,7 +83,8 @@ impl Ledger {
         let (mut fits, mut short) = (Vec::new(), Vec::new());
         for demand in demands {
             // What is held already needs no more room than it has.
-            let covered = demand.amounts.iter().all(|(account, more)| self.idle(name, account) >= *more);
+            let covered = book.checked == book.limits
+                && demand.amounts.iter().all(|(account, more)| self.idle(name, account) >= *more);
             if !behind.is_empty() && !covered {
                 continue;
             }
@@ -120,6 +122,7 @@ impl Ledger {
             short,
             waits_for,
             behind,
+            limits: book.limits,
             written: Written { amounts: mine, seen },
         })
     }
@@ -230,8 +233,16 @@ impl Ledger {
         book.known = true;
         book.shares = draft.shares.clone();
         book.version = Some(version);
+        book.checked = draft.limits;
         for (account, amount) in &draft.written.seen {
             add(&mut self.seen, account, amount.saturating_neg());
+        }
+    }
+
+    /// Takes in that a draft is in force: written, or nothing else than what is persisted.
+    pub fn confirm(&mut self, draft: &Draft) {
+        if let Some(book) = self.books.get_mut(&draft.domain) {
+            book.checked = draft.limits;
         }
     }
 
@@ -294,6 +305,7 @@ impl Ledger {
         let nothing = Holder { exact: true, ..Holder::default() };
         let mine = book.shares.holders.get(&self.me).unwrap_or(&nothing);
         mine.recalled
+            || (book.checked != book.limits && !mine.amounts.is_empty())
             || given.iter().any(|(account, given)| of(&mine.amounts, account) < *given)
             || (mine.exact && mine.amounts.iter().any(|(account, held)| *held > of(&given, account)))
     }

@@ -87,6 +87,10 @@ struct Book {
     open: Vec<draft::Written>,
     /// When an account was last asked for.
     asked: BTreeMap<Account, Millis>,
+    /// How often the limits have changed.
+    limits: u64,
+    /// The limits under which this replica's share was last looked at: under others nothing is given from it.
+    checked: u64,
 }
 
 impl Ledger {
@@ -127,6 +131,10 @@ impl Ledger {
         let before = std::mem::replace(&mut self.index, index);
         let domains = Domains::of(&self.index);
         if domains != *self.domains {
+            for (name, book) in &mut self.books {
+                let (old, new) = (self.domains.by_name.get(name), domains.by_name.get(name));
+                book.limits = book.limits.saturating_add(u64::from(old != new));
+            }
             self.domains = Arc::new(domains);
             self.recount();
             return;

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
-use super::Ledger;
-use super::account::{Amounts, Kind, add};
-use super::limits::{Limit, Owner};
+use model::Tenant;
+
+use super::account::{Account, Amounts, Kind, add};
+use super::limits::{Limit, NAMESPACES, ONE, Owner};
+use super::{Book, Ledger};
 
 /// How a limit stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,38 @@ impl Ledger {
         let held = limit.taken(&claims).saturating_sub(used).max(0);
         let (owner, resource) = (limit.owner.clone(), Arc::clone(&limit.resource));
         Line { owner, resource, bound: limit.bound, used, held }
+    }
+
+    /// How a tenant's own budget stands, with what the tenants below it use; bands after the whole.
+    pub fn standing(&self, tenant: &Tenant) -> Vec<Line> {
+        let Some((name, domain)) = self.domains.of_tenant(&tenant.name) else { return Vec::new() };
+        let none = Book::default();
+        let book = self.books.get(name).unwrap_or(&none);
+        let sum = |amounts: &Amounts, resource: &str| {
+            let below = |account: &&Account| {
+                account.resource.as_ref() == resource && self.index.holds(&tenant.name, &account.tenant)
+            };
+            let mine = amounts.iter().filter(|(account, _)| below(account)).map(|(_, amount)| *amount);
+            mine.fold(0, i128::saturating_add)
+        };
+        let limit =
+            tenant.namespaces.limit.map(|most| (Arc::from(NAMESPACES), i128::from(most).saturating_mul(ONE)));
+        let hard = tenant.budget.hard.iter().map(|(resource, bound)| (Arc::clone(resource), *bound));
+        let whole = hard.chain(limit).map(|(resource, bound)| Line {
+            owner: Owner::Tenant(tenant.name.as_str().into()),
+            bound,
+            used: sum(&book.live, &resource),
+            held: book
+                .shares
+                .holders
+                .values()
+                .map(|holder| sum(&holder.amounts, &resource))
+                .fold(0, i128::saturating_add),
+            resource,
+        });
+        let is_band =
+            |limit: &&Limit| matches!(&limit.owner, Owner::Band(owner, _) if owner.as_ref() == tenant.name);
+        whole.chain(domain.limits.iter().filter(is_band).map(|limit| self.line(name, limit))).collect()
     }
 
     /// The objects of a tenant that take the most of a resource, the largest first.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
 use model::{Enforcement, FailurePolicy, Operation, Scope, SelectorOperator};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -27,6 +28,7 @@ use super::{schema, status::BindingStatus};
     printcolumn(name = "Policy", type_ = "string", json_path = ".spec.policy"),
     printcolumn(name = "Enforcement", type_ = "string", json_path = ".spec.enforcement"),
     printcolumn(name = "Failure", type_ = "string", json_path = ".spec.failurePolicy"),
+    printcolumn(name = "Exceptions", type_ = "string", json_path = ".spec.exceptions", priority = 1),
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -70,6 +72,20 @@ pub struct PolicyBindingSpec {
     #[serde(default)]
     #[schemars(range(min = -1_000_000, max = 1_000_000))]
     pub order: i32,
+    /// Whether a PolicyException that was approved may cover what the policy finds: Allowed or Forbidden.
+    #[serde(default)]
+    pub exceptions: Exceptions,
+}
+
+/// Whether exceptions may cover what a policy finds. Forbidden where not given: that a policy can be passed by is
+/// for whoever binds it to say.
+#[derive(JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Exceptions {
+    /// Approved ones cover it.
+    Allowed,
+    /// None does.
+    #[default]
+    Forbidden,
 }
 
 /// Which requests: every part that is given must match.

@@ -157,6 +157,7 @@ pub(super) fn binding(
         enforcement: spec.enforcement,
         failure_policy: spec.failure_policy,
         order: spec.order,
+        exceptions: spec.exceptions == binding::Exceptions::Allowed,
     })
 }
 

@@ -58,14 +58,14 @@ pub struct Holder {
 #[serde(rename_all = "camelCase")]
 pub struct Share {
     /// The tenant.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = 63))]
     pub tenant: String,
     /// The PriorityClass of Pods, empty for those without one; absent where it does not matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub class: Option<String>,
     /// The resource name.
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 317))]
     pub resource: String,
     /// How much, as a quantity.
     #[schemars(length(max = 64))]

@@ -11,6 +11,7 @@ mod convert;
 mod crds;
 mod decode;
 mod draft;
+pub mod exception;
 pub mod isolation;
 pub mod ledger;
 pub mod policy;

@@ -92,6 +92,32 @@ pub(super) fn service_accounts(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Codes of findings.
+pub(super) fn codes(_: &mut SchemaGenerator) -> Schema {
+    texts(32, 1, 128)
+}
+
+/// Names with globs, few: tenants write them, and every exception is held in memory.
+pub(super) fn few_patterns(_: &mut SchemaGenerator) -> Schema {
+    texts(32, 1, 253)
+}
+
+/// Kinds or resources, with group and subresource.
+pub(super) fn kinds(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 32,
+        "items": {
+            "type": "string", "minLength": 1, "maxLength": 317,
+            "pattern": "^[A-Za-z][A-Za-z0-9]*([.][a-z0-9.-]+)?(/[a-z]+)?$",
+        },
+    })
+}
+
+/// A time as RFC 3339 has it.
+pub(super) fn time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": "date-time", "maxLength": 64 })
+}
+
 /// Kubernetes conditions, merged by type.
 pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

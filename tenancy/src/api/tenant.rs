@@ -176,10 +176,36 @@ pub struct TenantStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1_000), inner(length(max = 63)))]
     pub namespaces: Vec<String>,
-    /// Ready: every namespace has its walls.
+    /// How its budget stands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1_000))]
+    pub quota: Vec<QuotaStatus>,
+    /// Ready: every namespace has its walls. WithinBudget: nothing is used beyond the budget.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// How a budget of one resource stands.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuotaStatus {
+    /// The resource name.
+    #[schemars(length(max = 317))]
+    pub resource: String,
+    /// The band; absent for the whole budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub band: Option<String>,
+    /// The most.
+    #[schemars(length(max = 64))]
+    pub hard: String,
+    /// What stored objects use, in the namespaces of the tenant and of those below it.
+    #[schemars(length(max = 64))]
+    pub used: String,
+    /// What Bailey holds for requests under way and to come.
+    #[schemars(length(max = 64))]
+    pub held: String,
 }
 
 impl Member {

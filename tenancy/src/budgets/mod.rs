@@ -4,6 +4,7 @@
 //! - `usage` follows tenants and every kind that some budget is about;
 //! - `shares` follows the QuotaLedger objects, and writes them by compare-and-swap;
 //! - `leases` keeps this replica's lease, and says which others are gone;
+//! - `status` says in the tenants how their budgets stand;
 //! - `expiry` looks at what was let in and never came.
 
 mod expiry;
@@ -11,8 +12,10 @@ mod identity;
 mod leases;
 mod shares;
 mod source;
+mod status;
 mod usage;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::Client;
@@ -22,6 +25,7 @@ use quota::ledger::Ledger;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::api::tenant::Tenant;
 use crate::tasks::{Task, Tasks};
 use shares::Writer;
 
@@ -35,8 +39,13 @@ pub struct Budgets {
     _tasks: Vec<Task>,
 }
 
-/// Starts following tenants and shares.
-pub(crate) fn start(client: Client, tenants: watch::Receiver<Arc<TenantIndex>>, tasks: &Tasks) -> Budgets {
+/// Starts following tenants and shares; with the objects of tenants, says in them how their budgets stand.
+pub(crate) fn start(
+    client: Client,
+    tenants: watch::Receiver<Arc<TenantIndex>>,
+    objects: Option<watch::Receiver<Arc<BTreeMap<String, Tenant>>>>,
+    tasks: &Tasks,
+) -> Budgets {
     // A process that starts again is another one: what the former let in is not known to it.
     let me = Uuid::now_v7().simple().to_string();
     let desk = Arc::new(Desk::new(Ledger::new(&me)));
@@ -47,7 +56,11 @@ pub(crate) fn start(client: Client, tenants: watch::Receiver<Arc<TenantIndex>>, 
     let usage = usage::Usage::new(client.clone(), Arc::clone(&desk), tasks.clone());
     let leases = leases::Leases::new(client.clone(), Arc::clone(&desk), gone, renewed.clone());
     let both = both(listed.subscribe(), renewed.subscribe(), synced.clone());
-    let running = vec![
+    let says = objects.map(|objects| {
+        let status = status::run(client.clone(), Arc::clone(&desk), tenants.clone(), objects);
+        tasks.spawn("statuses of budgets", status)
+    });
+    let mut running = vec![
         tasks.spawn("use of budgets", usage.run(tenants)),
         tasks.spawn("shares of budgets", shares::follow(client.clone(), Arc::clone(&desk), listed)),
         tasks.spawn("writes of shares", writer.clone().run()),
@@ -55,6 +68,7 @@ pub(crate) fn start(client: Client, tenants: watch::Receiver<Arc<TenantIndex>>, 
         tasks.spawn("requests that ended", expiry::run(client, Arc::clone(&desk))),
         tasks.spawn("readiness of budgets", both),
     ];
+    running.extend(says);
     Budgets { desk, synced: synced.subscribe(), writer, _tasks: running }
 }
 

@@ -50,7 +50,8 @@ pub(super) struct Source {
 #[derive(Deserialize)]
 struct List {
     metadata: ListMeta,
-    items: Vec<Raw>,
+    /// An empty list of metadata has none.
+    items: Option<Vec<Raw>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -146,7 +147,7 @@ impl Source {
             };
             let request = request.map_err(|error| Fault::Failed(error.to_string()))?;
             let page: List = self.client.request(request).await?;
-            objects.extend(page.items);
+            objects.extend(page.items.into_iter().flatten());
             if version == 0 {
                 version = page
                     .metadata

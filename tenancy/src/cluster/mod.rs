@@ -4,6 +4,7 @@
 //! policy objects are listed, and [`Cluster::synced`] says when every declared kind is too. A kind that the
 //! API server does not serve counts as settled: policies that look it up fail, but readiness is not held up.
 
+mod exceptions;
 mod grants;
 mod holdings;
 mod lineage;
@@ -14,15 +15,17 @@ mod retry;
 mod state;
 mod tenants;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use kube::Client;
-use model::{Digest, Holdings, LoadFault, LookupKind, ObjectEvent, Sources, TenantIndex};
+use model::{Digest, Exceptions, Holdings, LoadFault, LookupKind, ObjectEvent, Sources, TenantIndex};
 use tokio::sync::watch;
 
 use crate::api::ModuleLocation;
+use crate::api::exception::State;
 use crate::budgets::{self, Budgets};
 use crate::controllers;
 use crate::status::{self, StatusReport, StatusWriter};
@@ -32,6 +35,7 @@ use objects::Objects;
 pub use state::{ClusterState, WatchState};
 use tenants::Tenants;
 
+pub(crate) use exceptions::All as AllExceptions;
 pub(crate) use objects::{Observed, ObservedObjects};
 pub(crate) use retry::{Retry, api_message, http_status, map_event, shown, watch_pauses};
 
@@ -64,10 +68,15 @@ pub struct Cluster {
     pub tenants_synced: watch::Receiver<bool>,
     /// What tenants may have, and what is left of it.
     pub budgets: Budgets,
+    /// The exceptions that were approved; whether one is over is for the clock.
+    pub exceptions: watch::Receiver<Arc<Exceptions>>,
+    /// Whether they are listed.
+    pub exceptions_synced: watch::Receiver<bool>,
     /// What tenants hold that there is only one of.
     pub holdings: watch::Receiver<Arc<Holdings>>,
     /// Whether all of that is listed.
     pub holdings_synced: watch::Receiver<bool>,
+    all_exceptions: watch::Receiver<Arc<AllExceptions>>,
     client: Client,
     lookups: Lookups,
     objects: watch::Receiver<[WatchState; 2]>,
@@ -89,7 +98,14 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     let (holdings, holdings_synced) = (watch::Sender::default(), watch::Sender::new(false));
     let held = (holdings.subscribe(), holdings_synced.subscribe());
     watches.push(tasks.spawn("holdings", holdings::run(client.clone(), holdings, holdings_synced)));
+    let says = options.control.then(|| of_tenants.observed.clone());
+    let budgets = budgets::start(client.clone(), of_tenants.index.clone(), says, &tasks);
+    let excepted = exceptions::Published::new();
+    let (exceptions, exceptions_synced) = (excepted.approved.subscribe(), excepted.synced.subscribe());
+    let all_exceptions = excepted.all.subscribe();
     if options.control {
+        let run = controllers::exceptions::run(client.clone(), all_exceptions.clone());
+        watches.push(tasks.spawn("exception statuses", run));
         let follow = controllers::Follow {
             index: of_tenants.index.clone(),
             observed: of_tenants.observed,
@@ -104,19 +120,22 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
         watches.push(tasks.spawn("tenant controller", controllers::run(client.clone(), follow)));
         watches.push(tasks.spawn("quota requests", requests));
     }
+    watches.push(tasks.spawn("exceptions", exceptions::run(client.clone(), excepted)));
     let status = options.write_status.then(|| {
         let (writer, run) = status::writer(client, handles.observed);
         watches.push(tasks.spawn("statuses", run));
         writer
     });
     let synced = lookups.synced();
-    let budgets = budgets::start(reader.clone(), of_tenants.index.clone(), &tasks);
     Cluster {
         budgets,
         sources: handles.sources,
         synced,
         tenants: of_tenants.index,
         tenants_synced: of_tenants.synced,
+        exceptions,
+        exceptions_synced,
+        all_exceptions,
         holdings: held.0,
         holdings_synced: held.1,
         client: reader,
@@ -165,6 +184,16 @@ impl Cluster {
             bindings: bindings.current(),
             kinds: self.lookups.state(),
         }
+    }
+
+    /// How many exceptions stand how at this time.
+    pub fn exception_states(&self, now: SystemTime) -> BTreeMap<&'static str, usize> {
+        let mut counts: BTreeMap<_, _> = State::ALL.iter().map(|state| (state.as_str(), 0)).collect();
+        for exception in self.all_exceptions.borrow().values() {
+            let count = counts.entry(exception.state(now.into()).as_str()).or_insert(0_usize);
+            *count = count.saturating_add(1);
+        }
+        counts
     }
 
     /// Waits until a task has ended by itself, and says which; the process should end then.

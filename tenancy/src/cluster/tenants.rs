@@ -29,6 +29,9 @@ use crate::api::{GROUP, VERSION};
 /// How long changes are gathered before they are published.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
+/// The kind of requests for more.
+const REQUEST: &str = "QuotaRequest";
+
 /// What is published.
 #[derive(Debug, Clone)]
 pub(super) struct Handles {
@@ -119,14 +122,14 @@ impl Tenants {
     pub(super) async fn run(mut self) {
         let mut tenants = events(&self.client, "Tenant", "tenants");
         let mut profiles = events(&self.client, "IsolationProfile", "isolationprofiles");
-        let mut requests = events(&self.client, "QuotaRequest", "quotarequests");
+        let mut requests = events(&self.client, REQUEST, "quotarequests");
         let mut due = Instant::now();
         loop {
             tokio::select! {
                 Some(event) = tenants.next() => if self.tenants.event("Tenant", event) { self.touch(); },
                 Some(event) = profiles.next() => if self.profiles.event("IsolationProfile", event) { self.touch(); },
                 // Many of them change nothing of what is in force.
-                Some(event) = requests.next() => if self.requests.event("QuotaRequest", event) { self.gather(); },
+                Some(event) = requests.next() => if self.requests.event(REQUEST, event) { self.gather(); },
                 Some(change) = self.changes.recv() => self.namespaces(change),
                 () = sleep_until(due), if self.dirty.is_some() => self.publish(),
                 () = sleep_until(self.wake.unwrap_or(due)), if self.wake.is_some() => self.publish(),
@@ -224,10 +227,10 @@ fn change(event: &ObjectEvent) -> Option<Change> {
     })
 }
 
-type Events = BoxStream<'static, Result<Event<DynamicObject>, watcher::Error>>;
+pub(super) type Events = BoxStream<'static, Result<Event<DynamicObject>, watcher::Error>>;
 
 /// Read as plain objects: one that does not fit its type must not fail the list of all.
-fn events(client: &Client, kind: &str, plural: &str) -> Events {
+pub(super) fn events(client: &Client, kind: &str, plural: &str) -> Events {
     let gvk = GroupVersionKind::gvk(GROUP, VERSION, kind);
     let api: Api<DynamicObject> =
         Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&gvk, plural));
@@ -252,7 +255,13 @@ impl<K: DeserializeOwned> Listed<K> {
                 return true;
             }
             Ok(Event::Apply(object)) => {
-                self.objects.extend(read(kind, object));
+                let place = key(&object);
+                match read(kind, object) {
+                    Some((name, object)) => _ = self.objects.insert(name, object),
+                    // What it grants ends; a tenant keeps the walls that it has.
+                    None if kind == REQUEST => _ = self.objects.remove(&place),
+                    None => {}
+                }
                 return true;
             }
             Ok(Event::Delete(object)) => return self.objects.remove(&key(&object)).is_some(),
@@ -276,7 +285,7 @@ fn key(object: &DynamicObject) -> String {
 }
 
 /// One that cannot be read is left out: the API server holds objects against the same schema.
-fn read<K: DeserializeOwned>(kind: &str, mut object: DynamicObject) -> Option<(String, K)> {
+pub(super) fn read<K: DeserializeOwned>(kind: &str, mut object: DynamicObject) -> Option<(String, K)> {
     let name = key(&object);
     object.types = Some(TypeMeta { api_version: format!("{GROUP}/{VERSION}"), kind: kind.to_owned() });
     // Nobody asks for either, and both may be long.

@@ -8,6 +8,7 @@
 mod apply;
 mod content;
 mod deletion;
+pub(crate) mod exceptions;
 mod network;
 mod plan;
 #[cfg(test)]

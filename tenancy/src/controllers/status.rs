@@ -18,6 +18,8 @@ use crate::cluster::api_message;
 /// The most namespaces that a status names.
 const LISTED: usize = 1_000;
 
+/// The condition that is said here.
+const READY: &str = "Ready";
 /// The most writes at once.
 const WRITES: usize = 8;
 
@@ -41,12 +43,22 @@ pub(super) async fn report(
     let finished = tenants.iter().filter(|(name, _)| !faults.unfinished.contains(*name));
     let changed = finished.filter_map(|(name, tenant)| {
         let wanted = status(index, tenant, faults, Timestamp::now());
-        (tenant.status.as_ref() != Some(&wanted)).then(|| (name.clone(), wanted))
+        (!tenant.status.as_ref().is_some_and(|found| is_same(found, &wanted))).then(|| (name.clone(), wanted))
     });
     let changed: Vec<_> = changed.collect();
     let written = futures::stream::iter(changed).map(|(name, wanted)| write(client.clone(), name, wanted));
     let written: Vec<bool> = written.buffer_unordered(WRITES).collect().await;
     written.into_iter().all(|written| written)
+}
+
+/// Whether a status says already what is said here; how budgets stand is said elsewhere.
+fn is_same(found: &TenantStatus, wanted: &TenantStatus) -> bool {
+    let ready =
+        |status: &TenantStatus| status.conditions.iter().find(|condition| condition.type_ == READY).cloned();
+    found.observed_generation == wanted.observed_generation
+        && found.namespaces == wanted.namespaces
+        && found.namespace_count == wanted.namespace_count
+        && ready(found) == ready(wanted)
 }
 
 async fn write(client: Client, name: String, wanted: TenantStatus) -> bool {
@@ -104,16 +116,17 @@ fn status(index: &TenantIndex, tenant: &Tenant, faults: &Faults, now: Timestamp)
         (None, None, None) => ("True", "InSync", "every namespace has its walls".to_owned()),
     };
     let last =
-        tenant.status.as_ref().and_then(|status| status.conditions.iter().find(|last| last.type_ == "Ready"));
+        tenant.status.as_ref().and_then(|status| status.conditions.iter().find(|last| last.type_ == READY));
     let since =
         last.filter(|last| last.status == holds).map_or(Time(now), |last| last.last_transition_time.clone());
     let generation = tenant.metadata.generation;
     TenantStatus {
         observed_generation: generation,
         namespaces: namespaces.iter().take(LISTED).map(|name| (*name).to_owned()).collect(),
+        quota: Vec::new(),
         namespace_count: u32::try_from(namespaces.len()).unwrap_or(u32::MAX),
         conditions: vec![Condition {
-            type_: "Ready".to_owned(),
+            type_: READY.to_owned(),
             status: holds.to_owned(),
             reason: reason.to_owned(),
             message,

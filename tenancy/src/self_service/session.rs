@@ -112,7 +112,7 @@ impl Session {
 }
 
 /// How the API server names one of Bailey's kinds.
-fn own(kind: &str) -> ApiResource {
+pub(super) fn own(kind: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, VERSION, kind))
 }
 

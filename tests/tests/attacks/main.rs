@@ -9,6 +9,7 @@ mod placement;
 mod pods;
 mod references;
 mod rights;
+mod routes;
 mod services;
 mod storage;
 

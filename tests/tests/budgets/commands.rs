@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tests::{ADMIN, ALICE, BOB, CAROL, World, until_some};
-
-use crate::command_line::{Said, Tenant, bailey, record, tenant};
+use tests::command::{Said, bailey, tenant};
+use tests::{ADMIN, ALICE, BOB, CAROL, Tenant, World, give_namespace, until, until_some};
 
 /// How many ConfigMaps alice may have more, by trying.
 fn fits(namespace: &str) -> bool {
@@ -18,7 +17,8 @@ async fn a_member_asks_and_an_administrator_decides() {
     let members = "members: [{kind: User, name: alice, role: owner}, {kind: User, name: bob}]";
     let spec =
         format!("{{{members}, namespaces: {{prefix: ''}}, quota: {{hard: {{configmaps: 1, pods: 4}}}}}}");
-    Tenant::create("cli-ask", &spec).await.with_namespace("cli-ask-one").await;
+    Tenant::create("cli-ask", &spec).await;
+    give_namespace(World::shared(), "cli-ask", "cli-ask-one").await;
     let ask = |amount: &'static str| {
         move || {
             let arguments = [
@@ -68,10 +68,10 @@ async fn a_member_asks_and_an_administrator_decides() {
     assert!(said.code == 2 && said.error.contains("more than was asked for, which is 3"), "{said:?}");
     let less = ["quota", "approve", &place, "--amount", "configmaps=2", "--for", "1h", "--reason", "enough"];
     let said = bailey(ADMIN, &less);
-    let until =
+    let words =
         format!("quotarequest.bailey.dev/{name} approved: configmaps 2 for the tenant cli-ask until 20");
-    assert!(said.code == 0 && said.text.starts_with(&until), "{said:?}");
-    tests::until("what was granted counts", async || fits("cli-ask-one")).await;
+    assert!(said.code == 0 && said.text.starts_with(&words), "{said:?}");
+    until("what was granted counts", async || fits("cli-ask-one")).await;
     decision_is_on_record(&name).await;
 
     let shown = bailey(ADMIN, &["quota", "show", &place, "-o", "json"]).json();
@@ -87,7 +87,7 @@ async fn a_member_asks_and_an_administrator_decides() {
     // Refused after all, and withdrawn.
     let said = bailey(ADMIN, &["quota", "refuse", &place, "--reason", "no room"]);
     assert_eq!(said.text, format!("quotarequest.bailey.dev/{name} refused\n"), "{said:?}");
-    tests::until("it does not count any more", async || !fits("cli-ask-one")).await;
+    until("it does not count any more", async || !fits("cli-ask-one")).await;
     let said = tenant(ALICE, &["requests", "-t", "cli-ask"]);
     assert!(said.text.contains("Refused"), "{said:?}");
     let said = tenant(ALICE, &["request", "--delete", &name, "-t", "cli-ask"]);
@@ -109,7 +109,7 @@ async fn decision_is_on_record(name: &str) {
         found.find(|row| row["allowed"] == true).map(|row| row["id"].as_str().unwrap().to_owned())
     })
     .await;
-    let text = record(&id).await;
+    let text = World::shared().bailey.audit(&["show", &id]).unwrap();
     let lines: BTreeSet<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
     assert!(lines.contains(&vec!["tenant", "cli-ask"]), "{text}");
 }

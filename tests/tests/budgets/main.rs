@@ -1,17 +1,21 @@
 //! Budgets of tenants, on a real API server with its own quota plugin and controllers.
 
-#[path = "../command_line/mod.rs"]
-mod command_line;
 mod commands;
 mod exact;
+mod limits;
+mod pods;
+mod race;
 mod requests;
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, ResourceQuota, Secret, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
-use tests::{ALICE, Tenant, User, World, give_namespace, is_forbidden, refusal, until};
+use tests::{
+    ADMIN, ALICE, Objects, Tenant, User, World, documents, give_namespace, is_forbidden, refusal, until,
+};
 
 /// A tenant whose owner has these namespaces, and a budget.
 async fn tenant(name: &str, owner: &str, quota: &str, namespaces: &[&str]) -> Tenant {

@@ -1,79 +1,8 @@
-//! Running the binaries as a user, and tenants to run them over.
-
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+//! Tenants to run the binaries over.
 
 use serde_json::Value;
-use tests::{ADMIN, Objects, User, World, documents, until, until_some};
-
-/// What a command said.
-#[derive(Debug, Clone)]
-pub struct Said {
-    /// The exit code.
-    pub code: i32,
-    /// Standard output.
-    pub text: String,
-    /// Standard error.
-    pub error: String,
-}
-
-impl Said {
-    /// What a process said.
-    pub fn of(output: &Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { code: output.status.code().unwrap(), text: text(&output.stdout), error: text(&output.stderr) }
-    }
-
-    /// Runs the command until what it says is as wanted: rights follow a moment later than tenants.
-    pub async fn until(command: impl Fn() -> Self, wanted: impl Fn(&Self) -> bool) -> Self {
-        let mut last = None;
-        until_some("the command says what is wanted", async || {
-            let said = command();
-            if wanted(&said) {
-                return Some(said);
-            }
-            // The last word is in the test's output where it is waited in vain.
-            let text = format!("{said:?}");
-            if last.as_ref() != Some(&text) {
-                println!("{text}");
-                last = Some(text);
-            }
-            None
-        })
-        .await
-    }
-
-    /// Standard output as JSON; null where it is none.
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_default()
-    }
-}
-
-/// Runs `kubectl tenant …` as a user.
-pub fn tenant(user: User, arguments: &[&str]) -> Said {
-    tenant_stdin(user, arguments, "")
-}
-
-/// Runs `kubectl tenant …` as a user who types this.
-pub fn tenant_stdin(user: User, arguments: &[&str], input: &str) -> Said {
-    run(user, "kubectl-tenant", arguments, input)
-}
-
-/// Runs `bailey …` as a user.
-pub fn bailey(user: User, arguments: &[&str]) -> Said {
-    run(user, "bailey", arguments, "")
-}
-
-fn run(user: User, binary: &str, arguments: &[&str], input: &str) -> Said {
-    let world = World::shared();
-    let mut command = Command::new(world.bailey.settings.binary.with_file_name(binary));
-    command.env("KUBECONFIG", world.access().kubeconfig(user)).args(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // A command that reads nothing may have ended.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    Said::of(&child.wait_with_output().unwrap())
-}
+pub use tests::command::{Said, bailey, tenant, tenant_stdin};
+use tests::{ADMIN, Objects, World, documents, until, until_some};
 
 /// The record of a decision, which is written a moment after the answer.
 pub async fn record(decision: &str) -> String {

@@ -4,6 +4,7 @@ mod decisions;
 mod discovery;
 mod lineage;
 mod namespaces;
+mod profiles;
 mod rights;
 mod walls;
 

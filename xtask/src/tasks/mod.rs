@@ -5,6 +5,7 @@ mod bench;
 mod generate;
 mod lint;
 mod owners;
+mod race;
 mod run;
 mod state;
 mod test;
@@ -31,6 +32,8 @@ pub(crate) enum Task {
     Gen(generate::Arguments),
     /// Run the benchmarks.
     Bench(bench::Arguments),
+    /// Have creators race each other for budgets, with faults beside them, and the same against ResourceQuota.
+    Race(race::Arguments),
 }
 
 impl Task {
@@ -42,6 +45,7 @@ impl Task {
             Self::Lint(arguments) => lint::lint(&arguments),
             Self::Gen(arguments) => generate::generate(&arguments),
             Self::Bench(arguments) => bench::bench(&arguments),
+            Self::Race(arguments) => race::race(&arguments),
         }
     }
 }

@@ -27,6 +27,11 @@ A namespace of your own, and one that a wall keeps you from:
   kubectl create namespace team-a-web
   kubectl create namespace web
 
+Ask for an exception from the Rego policy, and approve it as the administrator:
+  kubectl tenant request exception required-labels -n {NAMESPACE} --reason 'to try it' --for 1h --name nobodys
+  {bailey} exception list --kubeconfig {admin}
+  {bailey} exception approve NAME -n {NAMESPACE} --kubeconfig {admin}
+
 Your tenant, its members and limits, and what would be admitted: kubectl tenant whoami (and --help)
 
 To be bob, the owner of the tenant team-b, who may do nothing here:

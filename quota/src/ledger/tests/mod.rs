@@ -3,6 +3,8 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers of a model")]
 
+mod oracle;
+
 use std::collections::VecDeque;
 
 use model::{Band, Budget, Contents, Isolation, NamespaceRules, NamespaceState, Tenant};
@@ -268,7 +270,9 @@ impl Cluster {
             replica.ledger.seen.values().collect::<Vec<_>>(),
             draft.changed
         );
-        if draft.changed {
+        if !draft.changed {
+            replica.ledger.confirm(&draft);
+        } else {
             replica.ledger.writing(&draft);
             replica.writing.push_back((draft, answered));
         }

@@ -1,0 +1,129 @@
+//! How the budgets of tenants stand, read when metrics are asked for.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use quota::desk::Desk;
+use quota::ledger::{Ledger, Line, ONE, Owner};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    tenant: String,
+    band: String,
+    resource: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: String,
+}
+
+type Amounts = Family<LimitLabels, Gauge<f64, AtomicU64>>;
+
+/// The gauges of budgets.
+pub(crate) struct QuotaGauges {
+    desk: Arc<Desk>,
+    budget: Amounts,
+    used: Amounts,
+    held: Amounts,
+    requests: Family<ResultLabels, Counter>,
+    objects: Gauge,
+    under_way: Gauge,
+    listed: Family<KindLabels, Gauge>,
+}
+
+impl QuotaGauges {
+    pub(crate) fn register(registry: &mut Registry, desk: Arc<Desk>) -> Self {
+        let gauges = Self {
+            desk,
+            budget: Amounts::default(),
+            used: Amounts::default(),
+            held: Amounts::default(),
+            requests: Family::default(),
+            objects: Gauge::default(),
+            under_way: Gauge::default(),
+            listed: Family::default(),
+        };
+        let quota = registry.sub_registry_with_prefix("bailey_quota");
+        let Self { budget, used, held, requests, objects, under_way, listed, .. } = &gauges;
+        quota.register(
+            "budget",
+            "The most of a resource; a cohort's budget is what it lends",
+            budget.clone(),
+        );
+        quota.register("used", "What stored objects take of a budget", used.clone());
+        quota.register("held", "What the replicas hold of a budget for requests", held.clone());
+        quota.register(
+            "requests",
+            "Requests that grow a budget's use, by what came of them here",
+            requests.clone(),
+        );
+        quota.register("objects", "Objects that are counted", objects.clone());
+        quota.register("under_way", "Places at which a request is under way", under_way.clone());
+        quota.register("kind_listed", "Whether a kind that budgets count is listed", listed.clone());
+        gauges
+    }
+
+    pub(crate) fn read(&self) {
+        let counts = self.desk.counts();
+        let (lines, (objects, under_way)) = self.desk.read(|ledger: &Ledger| (ledger.lines(), ledger.size()));
+        self.objects.set(i64::try_from(objects).unwrap_or(i64::MAX));
+        self.under_way.set(i64::try_from(under_way).unwrap_or(i64::MAX));
+        let results = [
+            ("at_once", counts.at_once),
+            ("waited", counts.waited),
+            ("refused", counts.refused),
+            ("late", counts.late),
+        ];
+        for (result, count) in results {
+            let counter = self.requests.get_or_create(&ResultLabels { result });
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
+        self.listed.clear();
+        let kinds = self.desk.read(|ledger: &Ledger| {
+            let kinds = ledger.counted().into_iter();
+            kinds.map(|kind| (kind.to_string(), ledger.version(&kind).is_some())).collect::<Vec<_>>()
+        });
+        for (kind, listed) in kinds {
+            self.listed.get_or_create(&KindLabels { kind }).set(i64::from(listed));
+        }
+        // Budgets that are no more must not show their last values for ever.
+        [&self.budget, &self.used, &self.held].into_iter().for_each(Family::clear);
+        for line in lines {
+            let labels = labels(&line);
+            for (family, amount) in
+                [(&self.budget, line.bound), (&self.used, line.used), (&self.held, line.held)]
+            {
+                family.get_or_create(&labels).set(in_units(amount));
+            }
+        }
+    }
+}
+
+fn labels(line: &Line) -> LimitLabels {
+    let (tenant, band) = match &line.owner {
+        Owner::Tenant(tenant) => (tenant.to_string(), String::new()),
+        Owner::Band(tenant, band) => (tenant.to_string(), band.to_string()),
+        Owner::Cohort(cohort) => (format!("cohort:{cohort}"), String::new()),
+    };
+    LimitLabels { tenant, band, resource: line.resource.to_string() }
+}
+
+/// Billionths in units, as metrics have them.
+fn in_units(amount: i128) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a metric is no account")]
+    let amount = amount as f64;
+    #[expect(clippy::cast_precision_loss, reason = "a power of ten below 2^53")]
+    let one = ONE as f64;
+    amount / one
+}

@@ -1,0 +1,73 @@
+//! `race`: creators who race each other for budgets, with faults beside them; the same against plain ResourceQuota.
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use super::run;
+
+/// Arguments of `race`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Tenants
+    #[arg(long, default_value_t = 1)]
+    tenants: usize,
+    /// Namespaces of each tenant
+    #[arg(long, default_value_t = 4)]
+    namespaces: usize,
+    /// Creators in all, each doing one request after another
+    #[arg(long, default_value_t = 8)]
+    creators: usize,
+    /// Replicas of Bailey
+    #[arg(long, default_value_t = 1)]
+    replicas: usize,
+    /// The ConfigMaps that a tenant may have
+    #[arg(long, default_value_t = 200)]
+    budget: usize,
+    /// Of a hundred operations, those that delete
+    #[arg(long, default_value_t = 45)]
+    deletes: u64,
+    /// Seconds of each run
+    #[arg(long, default_value_t = 25)]
+    seconds: u64,
+    /// What goes wrong beside it
+    #[arg(long, value_enum, value_delimiter = ',')]
+    faults: Vec<Fault>,
+    /// Run the release binary
+    #[arg(long)]
+    release: bool,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Fault {
+    /// Creates end in other ways: dry runs, names that are taken, generated names, changes
+    Mixed,
+    /// Another webhook refuses one create in ten, after Bailey let it in
+    Deny,
+    /// A replica is killed every three seconds, and starts again
+    Kill,
+    /// A replica stands still for two seconds out of five
+    Pause,
+}
+
+/// Runs the race.
+pub(crate) fn race(arguments: &Arguments) -> Result<()> {
+    let mut build = vec!["build", "--workspace", "--bins"];
+    build.extend(arguments.release.then_some("--release"));
+    run::show("cargo", &build)?;
+    let faults: Vec<String> =
+        arguments.faults.iter().map(|fault| format!("{fault:?}").to_lowercase()).collect();
+    let text = serde_json::json!({
+        "tenants": arguments.tenants,
+        "namespaces": arguments.namespaces,
+        "creators": arguments.creators,
+        "replicas": arguments.replicas,
+        "budget": arguments.budget,
+        "deletes": arguments.deletes,
+        "seconds": arguments.seconds,
+        "faults": faults,
+        "release": arguments.release,
+    })
+    .to_string();
+    run::show("cargo", &["bench", "--workspace", "--profile", "dev", "--bench", "race", "--", &text])
+}
