@@ -109,6 +109,8 @@ pub struct Budget {
     pub lend: BTreeMap<Arc<str>, i128>,
     /// The most that it may use of what the others lend; all of it where not given.
     pub borrow: BTreeMap<Arc<str>, i128>,
+    /// How much of the budget each namespace has as a ResourceQuota, in percent; `None` where it has none.
+    pub backstop_percent: Option<u32>,
 }
 
 /// How much Pods of some priority classes may have at once.

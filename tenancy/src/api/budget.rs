@@ -42,6 +42,11 @@ pub struct Quota {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::quantities")]
     pub borrow: Quantities,
+    /// Also a ResourceQuota of Kubernetes' own in each namespace, of so much of the budget in percent: for when Bailey is
+    /// down and its webhooks were taken away. None where not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 100, max = 10_000))]
+    pub backstop_percent: Option<u32>,
 }
 
 /// The most that Pods of some PriorityClasses may have.
@@ -74,6 +79,7 @@ impl Quota {
             cohort: self.cohort.clone(),
             lend: amounts(&self.lend),
             borrow: amounts(&self.borrow),
+            backstop_percent: self.backstop_percent,
         }
     }
 

@@ -209,3 +209,23 @@ fn a_namespace_that_leaves_its_tenant_loses_what_it_got() {
     assert!(names(&plan).iter().all(|name| name.starts_with("- ") && name.contains(" b/")), "{plan:?}");
     assert_eq!(plan.steps.len(), 4, "its labels stay: without a tenant it is as safe as before");
 }
+
+#[test]
+fn a_backstop_is_as_wide_as_is_asked_and_whole_where_it_cannot_be_divided() {
+    let mut tenant = tenant(&[], Contents::default());
+    let amount = |text: &str| model::quantity(text).unwrap();
+    let hard =
+        [("requests.cpu", "1500m"), ("requests.memory", "3Gi"), ("pods", "5"), ("count/namespaces", "9")];
+    tenant.budget.hard = hard.into_iter().map(|(name, most)| (name.into(), amount(most))).collect();
+    let quota = |tenant: &model::Tenant| {
+        let plan = next(&index(tenant.clone(), &["a"], false), &Found::new(), 100);
+        plan.steps.into_iter().find_map(|step| match step {
+            Step::Apply(key, fields) if key.kind == Kind::ResourceQuota => Some((key.name, fields)),
+            _ => None,
+        })
+    };
+    assert_eq!(quota(&tenant), None, "only where it is asked for");
+    tenant.budget.backstop_percent = Some(150);
+    let hard = json!({"requests.cpu": "2250m", "requests.memory": "4608Mi", "pods": "8"});
+    assert_eq!(quota(&tenant), Some(("bailey-backstop".to_owned(), json!({"spec": {"hard": hard}}))));
+}

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Member, Tenant, TenantRole};
+use model::{Amount, Member, Tenant, TenantRole, is_bytes};
+use quota::ledger::{NAMESPACES, ONE};
 use serde_json::{Value, json};
 
 use super::content::digest;
@@ -13,6 +14,8 @@ use super::plan::{Kind, RBAC};
 const NETWORK: &str = "bailey-isolation";
 /// The LimitRange of a tenant's profile.
 const LIMITS: &str = "bailey-limits";
+/// The ResourceQuota of a budget's backstop.
+const BACKSTOP: &str = "bailey-backstop";
 /// The ServiceAccount of Pods that name none.
 const DEFAULT_ACCOUNT: &str = "default";
 
@@ -71,6 +74,7 @@ pub(super) fn wanted(tenant: &Tenant) -> Wanted {
         let name = if place == 0 { LIMITS.to_owned() } else { format!("{LIMITS}-{place}") };
         objects.insert((Kind::LimitRange, name), Manifest::template(json!({"spec": {"limits": items}})));
     }
+    objects.extend(backstop(tenant));
     objects.extend(isolation.contents.templates.iter().filter_map(template));
     objects.insert((Kind::ServiceAccount, DEFAULT_ACCOUNT.to_owned()), default_account(tenant));
     objects.extend(bindings(tenant));
@@ -80,6 +84,33 @@ pub(super) fn wanted(tenant: &Tenant) -> Wanted {
         secrets: isolation.contents.secrets.clone(),
         cluster: own_object(tenant),
     }
+}
+
+/// A ResourceQuota that is wide enough to refuse nobody whom the budget does not, where one is asked for: Kubernetes
+/// releases late, and each namespace might have all of the budget.
+fn backstop(tenant: &Tenant) -> Option<((Kind, String), Manifest)> {
+    let budget = &tenant.budget;
+    let percent = i128::from(budget.backstop_percent?);
+    let mut hard = serde_json::Map::new();
+    for (resource, own) in &budget.hard {
+        // Kubernetes counts nothing of the whole cluster; and what a cohort lends has no bound of one tenant's own.
+        if resource.as_ref() == NAMESPACES {
+            continue;
+        }
+        let most = match (&budget.cohort, budget.borrow.get(resource)) {
+            (None, _) => *own,
+            (Some(_), Some(borrowed)) => own.saturating_add(*borrowed),
+            (Some(_), None) => continue,
+        };
+        let wide = most.saturating_mul(percent).checked_div(100).unwrap_or(most);
+        // Of what cannot be divided there is a whole number.
+        let whole = wide.checked_div(ONE).unwrap_or_default().saturating_add(1).saturating_mul(ONE);
+        let divided = is_bytes(resource) || resource.ends_with("cpu");
+        let amount = if divided || wide.checked_rem(ONE) == Some(0) { wide } else { whole };
+        hard.insert(resource.to_string(), Amount::of(amount, is_bytes(resource)).to_string().into());
+    }
+    let fields = json!({"spec": {"hard": hard}});
+    (!hard.is_empty()).then(|| ((Kind::ResourceQuota, BACKSTOP.to_owned()), Manifest::new(fields)))
 }
 
 fn default_account(tenant: &Tenant) -> Manifest {
