@@ -72,7 +72,10 @@ fn every_command_about_tenants_and_rights_is_explained_with_its_flags() {
     let of_bailey = |name: &str| leaves(command.find_subcommand(name).unwrap(), "bailey");
     let pages = [
         ("tenant-guide.md", leaves(&cli::TenantCli::command().name("tenant"), "kubectl")),
-        ("operations/tenants-admin.md", [of_bailey("tenant"), of_bailey("rbac")].concat()),
+        (
+            "operations/tenants-admin.md",
+            [of_bailey("tenant"), of_bailey("rbac"), of_bailey("quota")].concat(),
+        ),
         ("operations/exceptions.md", of_bailey("exception")),
     ];
     for (name, commands) in pages {

@@ -53,6 +53,11 @@ fn wrong_arguments_say_what_would_be_right() {
                 "write it like `30m`, `12h` or `7d`",
             ),
             (&["check"], 2, "--filename <FILE>"),
+            (&["request", "quta"], 2, "a similar subcommand exists: 'quota'"),
+            (&["request", "quota", "pods", "--reason", "x"], 2, "write it like `pods=10`"),
+            (&["request", "quota", "pods=-1", "--reason", "x"], 2, "`pods=-1` is no amount"),
+            (&["request", "quota", "pods=1"], 2, "--reason <TEXT>"),
+            (&["request", "quota", "pods=1", "--reason", "x", "--for", "1w"], 2, "write it like `30m`"),
             (&["namespaces", "delete"], 2, "<NAMES>"),
             (&["completions", "cmd"], 2, "possible values: bash"),
         ],
@@ -64,6 +69,9 @@ fn wrong_arguments_say_what_would_be_right() {
             (&["tenant", "create", "x", "--owner", "alice"], 2, "write `user:NAME`"),
             (&["tenant", "create", "x", "--limit", "many"], 2, "invalid value 'many' for '--limit"),
             (&["tenant", "adopt", "x"], 2, "<NAMESPACES>"),
+            (&["quota", "approve", "x"], 2, "`x` names no request: write `NAMESPACE/NAME`"),
+            (&["quota", "approve", "a/b", "--amount", "pods"], 2, "write it like `pods=10`"),
+            (&["quota", "refuse", "a/b", "--for", "1h"], 2, "unexpected argument '--for'"),
             (&["rbac", "who-can", "get"], 2, "<RESOURCE>"),
             (&["rbac", "who-can", "get", "pods/"], 2, "`pods/` is no resource"),
             (&["rbac", "who-can", "get", "/healthz", "x"], 2, "a path has no objects with names"),
@@ -179,9 +187,19 @@ fn completions_and_help_name_every_command() {
     let script = shown(&script.stdout);
     let help = run(TENANT, &["--help"]);
     let help = shown(&help.stdout);
-    for command in
-        ["whoami", "list", "show", "namespaces", "members", "limits", "usage", "check", "kubeconfig"]
-    {
+    for command in [
+        "whoami",
+        "list",
+        "show",
+        "namespaces",
+        "members",
+        "limits",
+        "usage",
+        "request",
+        "requests",
+        "check",
+        "kubeconfig",
+    ] {
         assert!(script.contains(command) && help.contains(command), "{command}");
     }
     assert!(help.contains("Usage: kubectl tenant") && help.contains("Exit codes: 0 done"), "{help}");

@@ -31,6 +31,7 @@ pub fn prerequisites(access: &Access) -> Result<()> {
         "crd/isolationprofiles.bailey.dev",
         "crd/quotaledgers.bailey.dev",
         "crd/policyexceptions.bailey.dev",
+        "crd/quotarequests.bailey.dev",
     ];
     let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
     access.run(&[&wait[..], &names[..]].concat()).map(drop)

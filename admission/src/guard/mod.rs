@@ -18,6 +18,7 @@ mod objects;
 mod ownership;
 mod pods;
 mod question;
+mod requests;
 mod rules;
 mod services;
 mod tenant_objects;
@@ -123,6 +124,7 @@ impl Guard {
                 edits.extend(classes::defaults(&question));
                 edits.extend(tenant_objects::edits(&question));
                 edits.extend(exceptions::edits(&question));
+                edits.extend(requests::edits(&question));
                 edits::apply(request, &edits)
             }
             Phase::Validate => {

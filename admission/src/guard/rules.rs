@@ -5,7 +5,7 @@ use model::{Code, Operation};
 use super::pods::{self, images, placement, resources, volumes};
 use super::{
     Question, Wall, bindings, claims, classes, connect, exceptions, hosts, namespaces, network, objects,
-    ownership, services, tenant_objects,
+    ownership, requests, services, tenant_objects,
 };
 
 /// One wall.
@@ -57,6 +57,7 @@ const NAMESPACES: Concerned = One("", "namespaces");
 const SERVICES: Concerned = One("", "services");
 const CLAIMS: Concerned = One("", "persistentvolumeclaims");
 const BINDINGS: Concerned = One("rbac.authorization.k8s.io", "rolebindings");
+const REQUESTS: Concerned = One("bailey.dev", "quotarequests");
 const EXCEPTIONS: Concerned = One("bailey.dev", "policyexceptions");
 const GATEWAY: &str = "gateway.networking.k8s.io";
 /// Pods, and what has templates of them.
@@ -119,6 +120,9 @@ pub(super) const RULES: &[Rule] = &[
         All,
         tenant_objects::is_deleted_with_namespaces,
     ),
+    rule("quota-decision", REQUESTS, WRITES, Members, requests::is_decided_by_a_member),
+    Rule { code: Code::QuotaInvalid, ..rule("quota-grant", REQUESTS, WRITES, All, requests::grants_in_vain) },
+    Rule { code: Code::QuotaInvalid, ..rule("quota-request", REQUESTS, WRITES, All, requests::asks_in_vain) },
     rule("exception-approval", EXCEPTIONS, WRITES, Users, exceptions::are_decided_by_another),
     rule("exception-terms", EXCEPTIONS, WRITES, All, exceptions::have_wrong_terms),
     rule("managed-objects", Everything, CHANGES, Users, objects::is_managed),

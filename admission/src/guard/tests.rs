@@ -14,6 +14,7 @@ use super::*;
 
 mod exceptions;
 mod pods;
+mod quota;
 
 fn tenant(name: &str, owners: &[&str]) -> Tenant {
     let members = owners.iter().map(|owner| Member {

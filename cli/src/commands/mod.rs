@@ -6,6 +6,7 @@ mod audit_tail;
 pub(crate) mod completions;
 pub(crate) mod crds;
 pub(crate) mod exception;
+pub(crate) mod quota;
 pub(crate) mod rbac;
 mod rbac_what_can;
 mod rbac_who_can;
@@ -27,6 +28,7 @@ pub(crate) async fn run(command: Command, out: &mut impl Write, colour: bool) ->
         Command::Serve(args) => serve::run(*args).await,
         Command::Audit(command) => audit::run(command, out, colour).await,
         Command::Rbac(command) => rbac::run(command, out, colour).await,
+        Command::Quota(command) => quota::run(command, out, colour).await,
         Command::Tenant(command) => tenant::run(command, out, colour).await,
         Command::Exception(command) => exception::run(command, out, colour).await,
         Command::Crds(args) => crds::run(&args, out),

@@ -2,7 +2,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 use model::Subject;
-use tenancy::self_service::{NewTenant, TenantUsage};
+use tenancy::self_service::{BudgetLine, NewTenant, TenantUsage};
 
 use super::tenant_graph::{self, GraphArgs};
 use crate::Exit;
@@ -113,7 +113,8 @@ async fn list(args: &ListArgs, out: &mut impl Write, colour: bool) -> anyhow::Re
 }
 
 fn table(all: &[TenantUsage], colour: bool) -> String {
-    let headings = ["NAME", "OWNERS", "MEMBERS", "NAMESPACES", "LIMIT", "QUOTA USED", "SUSPENDED", "READY"];
+    let headings =
+        ["NAME", "OWNERS", "MEMBERS", "NAMESPACES", "LIMIT", "BUDGET", "QUOTA USED", "SUSPENDED", "READY"];
     let rows: Vec<_> = all
         .iter()
         .map(|TenantUsage { tenant, usage }| {
@@ -127,6 +128,7 @@ fn table(all: &[TenantUsage], colour: bool) -> String {
                 Cell::plain(tenant.members.len().to_string()),
                 Cell::plain(tenant.namespace_count.to_string()),
                 Cell::plain(tenant.limit.map(|limit| limit.to_string()).unwrap_or_default()),
+                Cell::plain(tenant.budget.iter().map(budget).collect::<Vec<_>>().join(", ")),
                 Cell::plain(used.join(", ")),
                 Cell::plain(if tenant.suspended { "yes" } else { "no" }),
                 crate::kubectl_tenant::ready(tenant),
@@ -134,6 +136,13 @@ fn table(all: &[TenantUsage], colour: bool) -> String {
         })
         .collect();
     Table::new(&headings, colour).render(&rows)
+}
+
+/// A resource of a budget, such as `pods 20 +5`.
+fn budget(line: &BudgetLine) -> String {
+    let band = line.band.as_ref().map(|band| format!(" ({band})")).unwrap_or_default();
+    let granted = line.granted.as_ref().map(|granted| format!(" +{granted}")).unwrap_or_default();
+    format!("{}{band} {}{granted}", line.resource, line.hard)
 }
 
 async fn suspend(args: &NameArgs, suspended: bool, out: &mut impl Write) -> anyhow::Result<Exit> {

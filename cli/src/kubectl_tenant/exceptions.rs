@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::Value;
 use tenancy::self_service::{ExceptionSummary, NewException};
 
@@ -10,15 +10,9 @@ use super::{Asked, TenantArg};
 use crate::Exit;
 use crate::output::{Cell, Colour, Table, note};
 
-/// The commands below `kubectl tenant request`.
-#[derive(Debug, Subcommand)]
-pub(super) enum RequestCommand {
-    /// That findings of a policy refuse nothing in this namespace, for a time
-    Exception(RequestArgs),
-}
-
+/// Arguments of `kubectl tenant request exception`.
 #[derive(Debug, Args)]
-pub(super) struct RequestArgs {
+pub(super) struct ExceptionArgs {
     /// The policy, as the refusal names it
     policy: String,
     /// Why it is needed, for whoever approves it
@@ -41,11 +35,7 @@ pub(super) struct RequestArgs {
     names: Vec<String>,
 }
 
-pub(super) async fn request(
-    command: &RequestCommand,
-    asked: &mut Asked<'_, impl Write>,
-) -> anyhow::Result<Exit> {
-    let RequestCommand::Exception(args) = command;
+pub(super) async fn request(args: &ExceptionArgs, asked: &mut Asked<'_, impl Write>) -> anyhow::Result<Exit> {
     let wanted = NewException {
         policy: args.policy.clone(),
         binding: args.binding.clone(),

@@ -53,7 +53,7 @@ fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// A time such as `90s`, `30m`, `12h` or `7d`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let fault = || format!("`{text}` is no time: write it like `30m`, `12h` or `7d`");
     let end = text.len().checked_sub(1).ok_or_else(fault)?;
     let (number, unit) = text.split_at_checked(end).ok_or_else(fault)?;

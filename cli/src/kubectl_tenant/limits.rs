@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use serde_json::Value;
-use tenancy::self_service::{Limits, NamespaceLimits};
+use tenancy::self_service::{BudgetLine, Limits, NamespaceLimits};
 
 use super::{Asked, TenantArg};
 use crate::Exit;
@@ -35,6 +35,16 @@ fn text(limits: &Limits, colour: bool) -> String {
         ],
         colour,
     );
+    if !limits.budget.is_empty() {
+        let text_of = |text: &Option<String>| Cell::plain(text.as_deref().unwrap_or_default());
+        let row = |line: &BudgetLine| {
+            let (resource, hard) = (Cell::plain(&line.resource), Cell::plain(&line.hard));
+            vec![resource, text_of(&line.band), hard, text_of(&line.granted)]
+        };
+        let cells: Vec<_> = limits.budget.iter().map(row).collect();
+        text.push('\n');
+        text.push_str(&Table::new(&["BUDGET", "BAND", "MOST", "GRANTED MORE"], colour).render(&cells));
+    }
     let mut rows = Vec::new();
     if let Some(isolation) = &limits.isolation {
         leaves(isolation, &mut String::new(), &mut rows);

@@ -9,6 +9,8 @@ mod limits;
 mod list;
 mod members;
 mod namespaces;
+mod request;
+pub(crate) mod request_quota;
 mod show;
 mod usage;
 mod whoami;
@@ -24,6 +26,7 @@ use crate::connection::ConnectArgs;
 use crate::written::{Form, Written};
 
 pub(crate) use exceptions::{objects, state};
+pub(crate) use kubeconfig::duration;
 pub(crate) use list::ready;
 
 /// See and change the tenants that you belong to, with your own rights
@@ -65,15 +68,16 @@ enum Command {
     Limits(TenantArg),
     /// What a tenant uses of it
     Usage(TenantArg),
+    /// Ask an administrator for something, or withdraw what was asked for
+    Request(request::RequestArgs),
+    /// What was asked for, and what became of it
+    Requests(TenantArg),
     /// Would the cluster admit these objects? Nothing is stored; exits with 4 where one would be refused
     Check(check::CheckArgs),
     /// What was refused lately, and to whom
     Denials(decisions::DenialsArgs),
     /// One decision, whole: why it was refused and what would pass
     Explain(decisions::ExplainArgs),
-    /// Ask an administrator for something
-    #[command(subcommand)]
-    Request(exceptions::RequestCommand),
     /// The exceptions that were asked for, and how they stand
     Exceptions(TenantArg),
     /// A kubeconfig for one namespace: your own, or a service account's
@@ -131,10 +135,11 @@ pub(crate) async fn run(cli: TenantCli, out: &mut impl Write, colour: bool) -> a
         Command::Members(args) => members::run(&args, &mut asked).await,
         Command::Limits(args) => limits::run(&args, &mut asked).await,
         Command::Usage(args) => usage::run(&args, &mut asked).await,
+        Command::Request(args) => request::run(&args, namespace, &mut asked).await,
+        Command::Requests(args) => request_quota::list(&args, &mut asked).await,
         Command::Check(args) => check::run(&args, &mut asked).await,
         Command::Denials(args) => decisions::denials(&args, namespace, &mut asked).await,
         Command::Explain(args) => decisions::explain(&args, &mut asked).await,
-        Command::Request(command) => exceptions::request(&command, &mut asked).await,
         Command::Exceptions(args) => exceptions::list(&args, namespace, &mut asked).await,
         Command::Kubeconfig(args) => kubeconfig::run(&args, &mut asked).await,
         Command::Completions(args) => completions::run(&args, asked.out),

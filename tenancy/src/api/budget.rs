@@ -96,15 +96,7 @@ impl Quota {
         for band in &self.bands {
             let field = format!("spec.quota.bands[{}].hard", band.name);
             check_amounts(&field, &band.hard)?;
-            let of_pods = |name: &&String| {
-                kinds_of(name).is_ok_and(|kinds| kinds.iter().any(|kind| kind.resource == "pods"))
-            };
-            if let Some(name) = band.hard.keys().find(|name| !of_pods(name)) {
-                return Err(fault(
-                    &field,
-                    &format!("`{name}` is not a resource of Pods, and only Pods have bands"),
-                ));
-            }
+            check_of_pods(&field, &band.hard)?;
             rest = rest.saturating_add(usize::from(band.priority_classes.is_empty()));
             if names.contains(&band.name.as_str()) || rest > 1 {
                 let why = format!(
@@ -119,11 +111,24 @@ impl Quota {
     }
 }
 
-fn fault(field: &str, why: &str) -> LoadFault {
+pub(super) fn fault(field: &str, why: &str) -> LoadFault {
     LoadFault::new(Code::QuotaInvalid, format!("{field}: {why}"))
 }
 
-fn check_amounts(field: &str, amounts: &Quantities) -> Result<(), LoadFault> {
+/// Checks that bands can have these amounts.
+pub(super) fn check_of_pods(field: &str, amounts: &Quantities) -> Result<(), LoadFault> {
+    let of_pods =
+        |name: &&String| kinds_of(name).is_ok_and(|kinds| kinds.iter().any(|kind| kind.resource == "pods"));
+    match amounts.keys().find(|name| !of_pods(name)) {
+        Some(name) => {
+            Err(fault(field, &format!("`{name}` is not a resource of Pods, and only Pods have bands")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Checks that each name is known, and each amount one that is not negative.
+pub(super) fn check_amounts(field: &str, amounts: &Quantities) -> Result<(), LoadFault> {
     for (name, amount) in amounts {
         kinds_of(name).map_err(|unknown| fault(field, &unknown.to_string()))?;
         let text = text(amount);
@@ -141,7 +146,8 @@ fn check_amounts(field: &str, amounts: &Quantities) -> Result<(), LoadFault> {
     Ok(())
 }
 
-fn amounts(amounts: &Quantities) -> BTreeMap<Arc<str>, i128> {
+/// Amounts in billionths, by canonical name.
+pub(super) fn amounts(amounts: &Quantities) -> BTreeMap<Arc<str>, i128> {
     let read = |(name, amount): (&String, &IntOrString)| {
         let amount = quantity(&text(amount)).unwrap_or_default().max(0);
         (Arc::from(canonical(name).as_ref()), amount)
@@ -155,7 +161,8 @@ fn amounts(amounts: &Quantities) -> BTreeMap<Arc<str>, i128> {
     least
 }
 
-fn text(amount: &IntOrString) -> String {
+/// An amount as it is written.
+pub(crate) fn text(amount: &IntOrString) -> String {
     match amount {
         IntOrString::Int(number) => number.to_string(),
         IntOrString::String(text) => text.clone(),

@@ -15,6 +15,7 @@ pub mod exception;
 pub mod isolation;
 pub mod ledger;
 pub mod policy;
+pub mod request;
 pub mod rules;
 mod schema;
 pub mod status;
@@ -23,6 +24,7 @@ pub mod tenant;
 pub use crds::{crd_documents, crds};
 pub use decode::{ConfigObject, decode};
 pub use draft::{DraftSource, ModuleLocation, ModuleReference, PolicyDraft};
+pub use request::check_quota_request;
 pub use tenant::check_tenant;
 
 pub(crate) use decode::{ConfigKind, Place, decode_value};

@@ -235,3 +235,15 @@ pub(super) fn quantities(_: &mut SchemaGenerator) -> Schema {
         },
     })
 }
+
+/// The same, at least one.
+pub(super) fn quantities_required(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = quantities(generator);
+    schema.insert("minProperties".to_owned(), 1.into());
+    schema
+}
+
+/// A moment.
+pub(super) fn instant(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": "date-time", "maxLength": 40 })
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use model::{Isolation, Member, NamespaceRules, Network, TenantFault, TenantRole};
 
+use super::grants::Grants;
 use crate::api::isolation::{IsolationProfile, IsolationProfileSpec};
 use crate::api::tenant::Tenant;
 
@@ -13,16 +14,22 @@ const DEFAULT_PROFILE: &str = "default";
 /// Where rules stand when there is no profile.
 const BUILT_IN: &str = "the built-in IsolationProfile";
 
-/// All tenants of the cluster with the walls that hold for each: its own and those of every tenant above it.
+/// All tenants of the cluster with the walls that hold for each: its own and those of every tenant above it. Budgets
+/// have what is granted beside them.
 ///
 /// Guarantee: the walls of a tenant are never wider than those of one above it. One that names a parent which
 /// does not exist, or stands above itself, is suspended and has the strictest walls.
 pub(super) fn in_force(
     tenants: &BTreeMap<String, Tenant>,
     profiles: &BTreeMap<String, IsolationProfile>,
+    grants: &Grants,
 ) -> Vec<model::Tenant> {
-    let plain: BTreeMap<&str, model::Tenant> =
-        tenants.iter().map(|(name, tenant)| (name.as_str(), alone(name, tenant, profiles))).collect();
+    let plain = tenants.iter().map(|(name, tenant)| {
+        let mut alone = alone(name, tenant, profiles);
+        grants.add_to(&mut alone);
+        (name.as_str(), alone)
+    });
+    let plain: BTreeMap<&str, model::Tenant> = plain.collect();
     tenants.keys().filter_map(|name| with_parents(name, tenants, &plain)).collect()
 }
 
@@ -212,7 +219,7 @@ mod tests {
                 json!({"parent": "department", "isolationProfile": "wide", "namespaces": {"prefix": "x-"}}),
             ),
         ]);
-        let all = in_force(&tenants, &profiles);
+        let all = in_force(&tenants, &profiles, &Grants::default());
         let lab = find(&all, "lab");
         assert_eq!(lab.parents, ["department", "faculty"]);
         assert_eq!(lab.members.len(), 1, "owners are inherited, readers are not: {:?}", lab.members);
@@ -241,7 +248,7 @@ mod tests {
         for tenant in tenants.values_mut().filter(|tenant| tenant.metadata.name.as_deref() != Some("plain")) {
             tenant.metadata.labels = Some(BTreeMap::from([("tier".to_owned(), "gold".to_owned())]));
         }
-        let all = in_force(&tenants, &profiles);
+        let all = in_force(&tenants, &profiles, &Grants::default());
         let used = ["gold", "plain", "named"].map(|name| find(&all, name).profile.as_str());
         assert_eq!(used, ["b-paid", "c-all", "a-none"]);
     }
@@ -255,7 +262,7 @@ mod tests {
             ("one", json!({"parent": "two"})),
             ("two", json!({"parent": "one"})),
         ]);
-        let all = in_force(&tenants, &BTreeMap::new());
+        let all = in_force(&tenants, &BTreeMap::new(), &Grants::default());
         assert!(all.iter().all(|tenant| tenant.suspended));
         assert_eq!(find(&all, "below").isolation.fault, None);
         for (name, fault) in [

@@ -5,6 +5,7 @@
 //! API server does not serve counts as settled: policies that look it up fail, but readiness is not held up.
 
 mod exceptions;
+mod grants;
 mod holdings;
 mod lineage;
 mod lookups;
@@ -110,7 +111,14 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
             observed: of_tenants.observed,
             synced: of_tenants.synced.clone(),
         };
+        let requests = controllers::requests::run(
+            client.clone(),
+            of_tenants.requests,
+            of_tenants.index.clone(),
+            of_tenants.synced.clone(),
+        );
         watches.push(tasks.spawn("tenant controller", controllers::run(client.clone(), follow)));
+        watches.push(tasks.spawn("quota requests", requests));
     }
     watches.push(tasks.spawn("exceptions", exceptions::run(client.clone(), excepted)));
     let status = options.write_status.then(|| {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, TypeMeta};
 use kube::core::GroupVersionKind;
 use kube::runtime::utils::WatchStreamExt;
@@ -16,15 +17,20 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::grants::Grants;
 use super::lineage;
 use super::lookups::Lookups;
 use super::retry::{http_status, shown, watch_pauses};
 use crate::api::isolation::IsolationProfile;
+use crate::api::request::QuotaRequest;
 use crate::api::tenant::Tenant;
 use crate::api::{GROUP, VERSION};
 
 /// How long changes are gathered before they are published.
 const DEBOUNCE: Duration = Duration::from_millis(10);
+
+/// The kind of requests for more.
+const REQUEST: &str = "QuotaRequest";
 
 /// What is published.
 #[derive(Debug, Clone)]
@@ -32,6 +38,8 @@ pub(super) struct Handles {
     pub(super) index: watch::Receiver<Arc<TenantIndex>>,
     /// Generation and status of each tenant, as the cluster has them.
     pub(super) observed: watch::Receiver<Arc<BTreeMap<String, Tenant>>>,
+    /// The requests for more, by namespace and name.
+    pub(super) requests: watch::Receiver<Arc<BTreeMap<String, QuotaRequest>>>,
     /// Whether tenants and namespaces are listed.
     pub(super) synced: watch::Receiver<bool>,
 }
@@ -41,11 +49,18 @@ pub(super) struct Tenants {
     changes: mpsc::UnboundedReceiver<Change>,
     tenants: Listed<Tenant>,
     profiles: Listed<IsolationProfile>,
+    requests: Listed<QuotaRequest>,
     namespaces: BTreeMap<String, Arc<NamespaceState>>,
     namespaces_listed: bool,
     dirty: Option<Instant>,
+    /// What else than requests has changed.
+    stale: bool,
+    /// What is in force of the requests, and when that is to be looked at again.
+    grants: Grants,
+    wake: Option<Instant>,
     index: watch::Sender<Arc<TenantIndex>>,
     observed: watch::Sender<Arc<BTreeMap<String, Tenant>>>,
+    observed_requests: watch::Sender<Arc<BTreeMap<String, QuotaRequest>>>,
     synced: watch::Sender<bool>,
 }
 
@@ -76,21 +91,30 @@ impl Tenants {
                 let _ended = sender.send(change);
             }
         }));
-        let (index, observed, synced) =
-            (watch::Sender::default(), watch::Sender::default(), watch::Sender::new(false));
-        let handles =
-            Handles { index: index.subscribe(), observed: observed.subscribe(), synced: synced.subscribe() };
+        let (index, observed, observed_requests) = Default::default();
+        let synced = watch::Sender::new(false);
         let tenants = Self {
             client,
             changes,
             tenants: Listed::default(),
             profiles: Listed::default(),
+            requests: Listed::default(),
             namespaces: BTreeMap::new(),
             namespaces_listed: false,
             dirty: None,
+            stale: true,
+            grants: Grants::default(),
+            wake: None,
             index,
             observed,
+            observed_requests,
             synced,
+        };
+        let handles = Handles {
+            index: tenants.index.subscribe(),
+            observed: tenants.observed.subscribe(),
+            requests: tenants.observed_requests.subscribe(),
+            synced: tenants.synced.subscribe(),
         };
         (tenants, handles)
     }
@@ -98,13 +122,17 @@ impl Tenants {
     pub(super) async fn run(mut self) {
         let mut tenants = events(&self.client, "Tenant", "tenants");
         let mut profiles = events(&self.client, "IsolationProfile", "isolationprofiles");
+        let mut requests = events(&self.client, REQUEST, "quotarequests");
         let mut due = Instant::now();
         loop {
             tokio::select! {
                 Some(event) = tenants.next() => if self.tenants.event("Tenant", event) { self.touch(); },
                 Some(event) = profiles.next() => if self.profiles.event("IsolationProfile", event) { self.touch(); },
+                // Many of them change nothing of what is in force.
+                Some(event) = requests.next() => if self.requests.event(REQUEST, event) { self.gather(); },
                 Some(change) = self.changes.recv() => self.namespaces(change),
                 () = sleep_until(due), if self.dirty.is_some() => self.publish(),
+                () = sleep_until(self.wake.unwrap_or(due)), if self.wake.is_some() => self.publish(),
                 else => return,
             }
             if let Some(since) = self.dirty {
@@ -126,16 +154,46 @@ impl Tenants {
     }
 
     fn touch(&mut self) {
+        self.stale = true;
+        self.gather();
+    }
+
+    fn gather(&mut self) {
         self.dirty.get_or_insert_with(Instant::now);
     }
 
     fn publish(&mut self) {
-        self.dirty = None;
-        if !(self.tenants.listed && self.profiles.listed && self.namespaces_listed) {
+        let listed = self.tenants.listed && self.profiles.listed && self.requests.listed;
+        let changed = self.dirty.take().is_some();
+        self.wake = None;
+        if !(listed && self.namespaces_listed) {
             return;
         }
+        let now = Timestamp::now();
+        let tenant_of = |name: &str| self.namespaces.get(name).and_then(|state| state.tenant.as_deref());
+        let grants = Grants::at(now, self.requests.objects.values(), tenant_of);
+        self.wake = grants.wake(now).and_then(|wait| Instant::now().checked_add(wait));
+        if self.stale || grants != self.grants {
+            self.grants = grants;
+            self.publish_index();
+        }
+        if changed {
+            self.observed_requests.send_if_modified(|last| {
+                let differ = **last != self.requests.objects;
+                if differ {
+                    *last = Arc::new(self.requests.objects.clone());
+                }
+                differ
+            });
+        }
+        self.synced.send_if_modified(|synced| !std::mem::replace(synced, true));
+    }
+
+    fn publish_index(&mut self) {
+        self.stale = false;
         let last = Arc::clone(&self.index.borrow());
-        let tenants = lineage::in_force(&self.tenants.objects, &self.profiles.objects).into_iter();
+        let tenants =
+            lineage::in_force(&self.tenants.objects, &self.profiles.objects, &self.grants).into_iter();
         // What did not change stays the same value: others hold on to what they made of it.
         let tenants = tenants.map(|tenant| match last.tenant(&tenant.name) {
             Some(known) if **known == tenant => Arc::clone(known),
@@ -149,7 +207,6 @@ impl Tenants {
             changed
         });
         self.observed.send_replace(Arc::new(self.tenants.objects.clone()));
-        self.synced.send_if_modified(|synced| !std::mem::replace(synced, true));
     }
 }
 
@@ -198,10 +255,16 @@ impl<K: DeserializeOwned> Listed<K> {
                 return true;
             }
             Ok(Event::Apply(object)) => {
-                self.objects.extend(read(kind, object));
+                let place = key(&object);
+                match read(kind, object) {
+                    Some((name, object)) => _ = self.objects.insert(name, object),
+                    // What it grants ends; a tenant keeps the walls that it has.
+                    None if kind == REQUEST => _ = self.objects.remove(&place),
+                    None => {}
+                }
                 return true;
             }
-            Ok(Event::Delete(object)) => return self.objects.remove(&object.name_any()).is_some(),
+            Ok(Event::Delete(object)) => return self.objects.remove(&key(&object)).is_some(),
             Err(error) => {
                 tracing::warn!(kind, error = shown(&error), "objects cannot be watched");
                 // Where there is no such kind there are none; others keep what they have.
@@ -213,10 +276,21 @@ impl<K: DeserializeOwned> Listed<K> {
     }
 }
 
+/// The name, with the namespace where there is one.
+fn key(object: &DynamicObject) -> String {
+    match &object.metadata.namespace {
+        Some(namespace) => format!("{namespace}/{}", object.name_any()),
+        None => object.name_any(),
+    }
+}
+
 /// One that cannot be read is left out: the API server holds objects against the same schema.
 pub(super) fn read<K: DeserializeOwned>(kind: &str, mut object: DynamicObject) -> Option<(String, K)> {
-    let name = object.name_any();
+    let name = key(&object);
     object.types = Some(TypeMeta { api_version: format!("{GROUP}/{VERSION}"), kind: kind.to_owned() });
+    // Nobody asks for either, and both may be long.
+    object.metadata.managed_fields = None;
+    object.metadata.annotations = None;
     match serde_json::to_value(&object).and_then(serde_json::from_value) {
         Ok(typed) => Some((name, typed)),
         Err(error) => {

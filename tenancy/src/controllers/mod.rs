@@ -13,6 +13,7 @@ mod network;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
+pub(crate) mod requests;
 mod status;
 mod wanted;
 mod watch;

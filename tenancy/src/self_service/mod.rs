@@ -5,6 +5,8 @@
 //! has rights of its own: what the API server does not let the user do is not done.
 
 mod administration;
+mod answers;
+mod budgets;
 mod check;
 mod credentials;
 mod decisions;
@@ -16,11 +18,14 @@ mod identity;
 mod members;
 mod namespaces;
 mod quotas;
+mod requests;
 mod rights;
 mod session;
 mod tenants;
 
 pub use administration::{Adoption, NewTenant};
+pub use answers::Answer;
+pub use budgets::BudgetLine;
 pub use check::{Checked, Verdict};
 pub use credentials::TokenTerms;
 pub use decisions::DecisionFilter;
@@ -31,5 +36,6 @@ pub use identity::Whoami;
 pub use members::{Change, MemberFault, MemberRole, change};
 pub use namespaces::Created;
 pub use quotas::{Limits, NamespaceLimits, QuotaLine, TenantUsage, Usage};
+pub use requests::{NewRequest, RequestEntry, Requests};
 pub use session::{Connect, Session};
 pub use tenants::{MemberEntry, TenantSummary};

@@ -10,7 +10,9 @@ use model::TENANT_LABEL;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::budgets::{BudgetLine, with_granted};
 use super::fault::{Fault, Refuser};
+use super::requests::RequestEntry;
 use super::session::Session;
 use super::tenants::TenantSummary;
 use model::Amount;
@@ -74,6 +76,8 @@ pub struct Limits {
     pub prefix: String,
     /// The most namespaces.
     pub namespace_limit: Option<u32>,
+    /// What the tenant may have at once, and what is granted beside it.
+    pub budget: Vec<BudgetLine>,
     /// The name of the isolation profile.
     pub profile: String,
     /// What the profile says; `None` where there is none of the name, or the user may not read it.
@@ -141,9 +145,17 @@ impl Session {
     pub async fn usage_of_all(&self) -> Result<Vec<TenantUsage>, Fault> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let quotas: Api<ResourceQuota> = Api::all(self.client.clone());
-        let (tenants, namespaces, quotas) =
-            futures::try_join!(self.tenants(), self.list(namespaces, TENANT_LABEL), self.list(quotas, ""),)
-                .map_err(|fault| fault.or("users see their own with `kubectl tenant list`"))?;
+        let (tenants, namespaces, quotas, requests) = futures::try_join!(
+            self.tenants(),
+            self.list(namespaces, TENANT_LABEL),
+            self.list(quotas, ""),
+            async { served(self.all_requests().await) }
+        )
+        .map_err(|fault| fault.or("users see their own with `kubectl tenant list`"))?;
+        let mut requested: BTreeMap<String, Vec<RequestEntry>> = BTreeMap::new();
+        for request in requests {
+            requested.entry(request.tenant.clone().unwrap_or_default()).or_default().push(request);
+        }
         let mut by_namespace: BTreeMap<String, Vec<ResourceQuota>> = BTreeMap::new();
         for quota in quotas {
             by_namespace.entry(quota.namespace().unwrap_or_default()).or_default().push(quota);
@@ -154,7 +166,9 @@ impl Session {
             let lines = by_namespace.get(&namespace.name_any()).map(|quotas| of_namespace(quotas));
             by_tenant.entry(tenant).or_default().extend(lines);
         }
-        let with_usage = tenants.into_iter().map(|tenant| {
+        let with_usage = tenants.into_iter().map(|mut tenant| {
+            let requests = requested.get(&tenant.name).map(Vec::as_slice).unwrap_or_default();
+            tenant.budget = with_granted(tenant.budget, requests);
             let usage = by_tenant.get(&tenant.name).map(|lines| shown(&sum(lines))).unwrap_or_default();
             TenantUsage { tenant, usage }
         });
@@ -174,12 +188,20 @@ impl Session {
                 other => return Err(other),
             },
         };
+        let budget = match tenant.budget.is_empty() {
+            true => Vec::new(),
+            false => {
+                let requests = served(self.quota_requests(tenant).await.map(|found| found.items))?;
+                with_granted(tenant.budget.clone(), &requests)
+            }
+        };
         let reads = tenant.namespaces.iter().map(|name| self.limits_in(name));
         let namespaces = futures::stream::iter(reads).buffered(READS).try_collect().await?;
         Ok(Limits {
             tenant: tenant.name.clone(),
             prefix: tenant.prefix.clone(),
             namespace_limit: tenant.limit,
+            budget,
             profile,
             isolation,
             namespaces,
@@ -206,6 +228,14 @@ impl Session {
             limit_ranges: ranges.unwrap_or_default().iter().map(items).collect(),
             readable,
         })
+    }
+}
+
+/// Requests; none where the cluster does not know such.
+fn served(read: Result<Vec<RequestEntry>, Fault>) -> Result<Vec<RequestEntry>, Fault> {
+    match read {
+        Err(Fault::NotFound(_)) => Ok(Vec::new()),
+        other => other,
     }
 }
 

@@ -5,6 +5,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::budgets::{BudgetLine, Declared};
 use super::fault::Fault;
 use super::identity::{Names, TenantRights, Whoami};
 use super::session::Session;
@@ -48,6 +49,9 @@ pub struct TenantSummary {
     pub namespace_count: u32,
     /// The most that there may be; `None` without a limit.
     pub limit: Option<u32>,
+    /// What it may have at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub budget: Vec<BudgetLine>,
     /// Its isolation profile; `None` for the one that every tenant has.
     pub isolation_profile: Option<String>,
     /// Whether it may not grow.
@@ -73,6 +77,7 @@ struct Spec {
     members: Vec<Value>,
     namespaces: Rules,
     isolation_profile: Option<String>,
+    quota: Declared,
     suspended: bool,
 }
 
@@ -212,6 +217,7 @@ fn summary(object: &DynamicObject, me: &Whoami, rights: &TenantRights) -> Result
         namespaces: stored.status.namespaces,
         namespace_count: stored.status.namespace_count,
         limit: stored.spec.namespaces.limit,
+        budget: stored.spec.quota.lines(),
         isolation_profile: stored.spec.isolation_profile,
         suspended: stored.spec.suspended,
         ready: ready.as_ref().and_then(|condition| match condition.status.as_str() {

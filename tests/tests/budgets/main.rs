@@ -1,9 +1,11 @@
 //! Budgets of tenants, on a real API server with its own quota plugin and controllers.
 
+mod commands;
 mod exact;
 mod limits;
 mod pods;
 mod race;
+mod requests;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ResourceQuota, Secret, ServiceAccount};
