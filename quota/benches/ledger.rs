@@ -3,7 +3,13 @@
 //! 2. What does it cost to read what a Pod counts as?
 //! 3. What does a draft of the shares cost for a tenant of 200 namespaces?
 //! 4. How much memory does the ledger have?
-#![allow(missing_docs, clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a benchmark")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "a benchmark"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
