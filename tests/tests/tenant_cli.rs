@@ -237,7 +237,7 @@ async fn a_kubeconfig_of_ones_own_or_of_a_service_account_works() {
 
 #[tokio::test]
 async fn usage_and_limits_are_what_the_quotas_say() {
-    let spec = "{members: [{kind: User, name: alice, role: owner}, {kind: User, name: bob}], namespaces: {limit: 4}}";
+    let spec = "{members: [{kind: User, name: alice, role: owner}, {kind: User, name: bob}], namespaces: {limit: 4}, quota: {hard: {configmaps: 20}}}";
     let tenant_f = Tenant::create("cli-f", spec)
         .await
         .with_namespace("cli-f-one")
@@ -264,6 +264,12 @@ async fn usage_and_limits_are_what_the_quotas_say() {
         {"resource": "requests.memory", "used": "0", "hard": "2Gi", "percent": 0},
     ]);
     assert_eq!(said["total"], expected);
+    let counted = |said: &Said| {
+        said.text
+            .lines()
+            .any(|line| line.split_whitespace().eq(["budget", "cli-f", "configmaps", "2", "20", "10"]))
+    };
+    Said::until(|| tenant(BOB, &["usage", "-t", "cli-f"]), counted).await;
     let said = tenant(BOB, &["limits", "-t", "cli-f"]);
     let has =
         |words: &[&str]| said.text.lines().any(|line| line.split_whitespace().eq(words.iter().copied()));

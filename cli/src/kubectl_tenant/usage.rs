@@ -28,6 +28,8 @@ fn text(usage: &Usage, colour: bool) -> String {
     };
     let of = format!("tenant {}", usage.tenant);
     let mut rows = vec![row(&of, &namespaces)];
+    let budget = format!("budget {}", usage.tenant);
+    rows.extend(usage.budget.iter().map(|line| row(&budget, line)));
     rows.extend(usage.total.iter().map(|line| row(&of, line)));
     for (namespace, lines) in &usage.by_namespace {
         rows.extend(lines.iter().map(|line| row(namespace, line)));

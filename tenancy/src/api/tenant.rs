@@ -187,7 +187,7 @@ pub struct TenantStatus {
 }
 
 /// How a budget of one resource stands.
-#[derive(KubeSchema, Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QuotaStatus {
     /// The resource name.

@@ -10,11 +10,14 @@ use model::TENANT_LABEL;
 use serde::Serialize;
 use serde_json::Value;
 
+use quota::ledger::NAMESPACES;
+
 use super::budgets::{BudgetLine, with_granted};
 use super::fault::{Fault, Refuser};
 use super::requests::RequestEntry;
 use super::session::Session;
 use super::tenants::TenantSummary;
+use crate::api::tenant::QuotaStatus;
 use model::Amount;
 
 /// How many namespaces are read at once.
@@ -47,6 +50,9 @@ pub struct Usage {
     pub namespaces: u32,
     /// The most that it may have.
     pub namespace_limit: Option<u32>,
+    /// Its budgets, over all its namespaces and those of the tenants below it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub budget: Vec<QuotaLine>,
     /// The quotas of all its namespaces together.
     pub total: Vec<QuotaLine>,
     /// The quotas of each namespace that has some.
@@ -100,6 +106,18 @@ pub struct NamespaceLimits {
     pub readable: bool,
 }
 
+/// A budget as a line.
+fn of_budget(status: &QuotaStatus) -> QuotaLine {
+    let [used, hard] = [&status.used, &status.hard].map(|amount| Amount::parse(amount).unwrap_or_default());
+    let band = status.band.as_ref().map(|band| format!(" (band {band})")).unwrap_or_default();
+    QuotaLine {
+        resource: format!("{}{band}", status.resource),
+        used: status.used.clone(),
+        hard: status.hard.clone(),
+        percent: used.percent_of(hard),
+    }
+}
+
 /// The most and the used of one resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Line {
@@ -132,6 +150,12 @@ impl Session {
             tenant: tenant.name.clone(),
             namespaces: tenant.namespace_count,
             namespace_limit: tenant.limit,
+            budget: tenant
+                .budget_use
+                .iter()
+                .filter(|line| line.resource != NAMESPACES)
+                .map(of_budget)
+                .collect(),
             total: shown(&sum(lines.values())),
             by_namespace: lines.iter().map(|(name, lines)| (name.clone(), shown(lines))).collect(),
             unread,

@@ -9,6 +9,7 @@ use super::budgets::{BudgetLine, Declared};
 use super::fault::Fault;
 use super::identity::{Names, TenantRights, Whoami};
 use super::session::Session;
+use crate::api::tenant::QuotaStatus;
 
 /// How many tenants are read at once.
 const READS: usize = 8;
@@ -52,6 +53,9 @@ pub struct TenantSummary {
     /// What it may have at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub budget: Vec<BudgetLine>,
+    /// What of its budgets is used, a few seconds behind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub budget_use: Vec<QuotaStatus>,
     /// Its isolation profile; `None` for the one that every tenant has.
     pub isolation_profile: Option<String>,
     /// Whether it may not grow.
@@ -93,6 +97,7 @@ struct Rules {
 struct Status {
     namespaces: Vec<String>,
     namespace_count: u32,
+    quota: Vec<QuotaStatus>,
     conditions: Vec<Condition>,
 }
 
@@ -218,6 +223,7 @@ fn summary(object: &DynamicObject, me: &Whoami, rights: &TenantRights) -> Result
         namespace_count: stored.status.namespace_count,
         limit: stored.spec.namespaces.limit,
         budget: stored.spec.quota.lines(),
+        budget_use: stored.status.quota,
         isolation_profile: stored.spec.isolation_profile,
         suspended: stored.spec.suspended,
         ready: ready.as_ref().and_then(|condition| match condition.status.as_str() {
