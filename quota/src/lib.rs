@@ -7,6 +7,7 @@
 //! - [`ledger`]: the budgets of tenants, and what each replica holds of them.
 //! - [`desk`]: the same for requests that may wait.
 //! - [`forecast`]: when a budget will be full, from what was used so far.
+//! - [`rightsize`]: how much a workload should ask for, from what it used.
 
 #![forbid(unsafe_code)]
 
@@ -14,3 +15,4 @@ pub mod desk;
 pub mod forecast;
 pub mod ledger;
 pub mod measure;
+pub mod rightsize;
