@@ -1,6 +1,6 @@
 use clap::{Parser, Subcommand};
 
-use crate::commands::{audit, completions, crds, exception, rbac, tenant};
+use crate::commands::{audit, completions, crds, exception, quota, rbac, tenant};
 
 /// Keeps a Kubernetes cluster safe for users who do not know or trust each other
 #[derive(Debug, Parser)]
@@ -31,6 +31,9 @@ pub enum Command {
     /// List, approve and refuse exceptions to policies, as an administrator
     #[command(subcommand)]
     Exception(exception::ExceptionCommand),
+    /// Ask when budgets will be full, and what workloads should ask for
+    #[command(subcommand)]
+    Quota(quota::QuotaCommand),
     /// Print, write or check the custom resource definitions
     Crds(crds::CrdsArgs),
     /// Print a completion script for a shell

@@ -6,6 +6,10 @@ mod audit_tail;
 pub(crate) mod completions;
 pub(crate) mod crds;
 pub(crate) mod exception;
+pub(crate) mod quota;
+mod quota_forecast;
+mod quota_recommend;
+mod quota_usage_file;
 pub(crate) mod rbac;
 mod rbac_what_can;
 mod rbac_who_can;
@@ -29,6 +33,7 @@ pub(crate) async fn run(command: Command, out: &mut impl Write, colour: bool) ->
         Command::Rbac(command) => rbac::run(command, out, colour).await,
         Command::Tenant(command) => tenant::run(command, out, colour).await,
         Command::Exception(command) => exception::run(command, out, colour).await,
+        Command::Quota(command) => quota::run(command, out, colour).await,
         Command::Crds(args) => crds::run(&args, out),
         Command::Completions(args) => completions::run(&args, out),
         Command::Version => version::run(out),
