@@ -158,6 +158,24 @@ fn the_interval_has_the_true_slope_in_it_about_as_often_as_asked_for() {
     assert!((170..=198).contains(&inside), "{inside} of 200");
 }
 
+#[test]
+fn samples_that_are_like_those_before_are_seldom_taken_for_a_trend() {
+    // Each keeps nine tenths of the one before: as many independent samples would be a twentieth of these.
+    let taken = (0..100_i64).filter(|run| {
+        let mut level = 0.0;
+        let mut next = |hour| {
+            level = 0.9 * level + noise(run * 10_000 + hour);
+            level
+        };
+        let values: Vec<f64> = (0..336).map(&mut next).collect();
+        let samples = hourly(336, 1e6, |hour| values[hour as usize]);
+        let trend = forecast(&samples, NOW, &Options::default()).trend.unwrap();
+        trend.low > 0.0 || trend.high < 0.0
+    });
+    let taken = taken.count();
+    assert!(taken <= 20, "{taken} of 100");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
