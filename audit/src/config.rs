@@ -21,6 +21,9 @@ pub struct AuditConfig {
     /// It stands behind [`Retention::max_bytes`] and should be larger: retention trims a full store,
     /// this limit refuses to write.
     pub hard_limit_bytes: Option<u64>,
+    /// The most rows of how limits stood; the oldest moments go first, and those older than
+    /// [`Retention::max_age`]. A row takes about 80 bytes.
+    pub usage_rows: u64,
 }
 
 /// What is deleted, oldest first.
@@ -40,7 +43,7 @@ impl Default for Retention {
 
 impl AuditConfig {
     /// The defaults: 16,384 records or 64 MiB may wait, 512 records or 50 ms make a batch, records are
-    /// kept for 30 days or up to 1 GiB, and the file never exceeds 1.25 GiB.
+    /// kept for 30 days or up to 1 GiB, the file never exceeds 1.25 GiB, and a million rows tell how limits stood.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -50,6 +53,7 @@ impl AuditConfig {
             batch_age: Duration::from_millis(50),
             retention: Retention::default(),
             hard_limit_bytes: Some((1 << 30) + (1 << 28)),
+            usage_rows: 1_000_000,
         }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! - [`AuditSink`]: the bounded queue. What does not fit is dropped and counted by [`LossReason`].
 //! - [`AuditTask`]: the writer's handle; it ends only by [`AuditTask::shutdown`].
+//! - [`AuditSink::usage`]: how the limits of budgets stood, kept beside the decisions.
 //! - [`AuditReader`]: one record by id or prefix, the last ones by [`Filter`], and what follows.
 //! - [`AuditMetrics`]: what is counted of all this.
 //!
@@ -28,12 +29,14 @@ mod reader;
 mod sink;
 mod store;
 mod task;
+mod usage;
 mod weight;
 mod writer;
 
 pub use config::{AuditConfig, Retention};
 pub use metrics::{AuditMetrics, LossReason};
-pub use reader::{AuditReader, Entry, Filter, Follow, ReadError};
+pub use reader::{AuditReader, Entry, Filter, Follow, ReadError, UsageFilter};
 pub use sink::AuditSink;
 pub use store::StoreError;
 pub use task::{AuditTask, WriterEnded};
+pub use usage::{LimitName, UsagePoint, UsageRow};

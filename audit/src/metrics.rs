@@ -83,6 +83,8 @@ pub struct AuditMetrics {
     lost: [Counter; 3],
     failures: Family<FailureLabels, Counter>,
     pub(crate) pruned: Counter,
+    pub(crate) usage_written: Counter,
+    pub(crate) usage_lost: Counter,
     pub(crate) queue_records: Gauge,
     pub(crate) queue_bytes: Gauge,
     pub(crate) store_bytes: Gauge,
@@ -99,6 +101,8 @@ impl AuditMetrics {
             lost: LossReason::ALL.map(|reason| lost.get_or_create_owned(&LossLabels { reason })),
             failures: Family::default(),
             pruned: Counter::default(),
+            usage_written: Counter::default(),
+            usage_lost: Counter::default(),
             queue_records: Gauge::default(),
             queue_bytes: Gauge::default(),
             store_bytes: Gauge::default(),
@@ -113,6 +117,8 @@ impl AuditMetrics {
         at.register("records_lost", "Records not kept, by reason", lost);
         at.register("records_pruned", "Records deleted by retention", metrics.pruned.clone());
         at.register("store_failures", "Failed attempts on the store, by kind", metrics.failures.clone());
+        at.register("usage_rows_written", "Rows of how limits stood, written", metrics.usage_written.clone());
+        at.register("usage_rows_lost", "Rows of how limits stood, not kept", metrics.usage_lost.clone());
         at.register("queue_records", "Records that wait to be written", metrics.queue_records.clone());
         at.register("queue_bytes", "Bytes of the records that wait", metrics.queue_bytes.clone());
         at.register("store_bytes", "Bytes of the store's files on disk", metrics.store_bytes.clone());
@@ -128,6 +134,11 @@ impl AuditMetrics {
     /// Records written since the start.
     pub fn written(&self) -> u64 {
         self.written.get()
+    }
+
+    /// Rows of how limits stood that were written since the start, and those that were not kept.
+    pub fn usage(&self) -> (u64, u64) {
+        (self.usage_written.get(), self.usage_lost.get())
     }
 
     pub(crate) fn add_lost(&self, reason: LossReason, count: u64) {

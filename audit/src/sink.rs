@@ -6,7 +6,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::weight::weight;
 use crate::writer::{Command, Writer};
-use crate::{AuditConfig, AuditMetrics, AuditTask, LossReason, StoreError};
+use crate::{AuditConfig, AuditMetrics, AuditTask, LossReason, StoreError, UsageRow};
 
 /// Where decisions go to be kept. Clones share one queue and one writer.
 #[derive(Debug, Clone)]
@@ -77,6 +77,19 @@ impl AuditSink {
         }
     }
 
+    /// Keeps how limits stood, behind the records that wait. Never blocks and never fails: what cannot be kept is
+    /// counted as lost.
+    pub fn usage(&self, mut rows: Vec<UsageRow>) {
+        let all = rows.len();
+        rows.retain(UsageRow::is_sound);
+        self.queue.lose_usage(all.saturating_sub(rows.len()));
+        if let Err(error) = self.commands.try_send(Command::Usage(rows))
+            && let Command::Usage(rows) = error.into_inner()
+        {
+            self.queue.lose_usage(rows.len());
+        }
+    }
+
     /// Waits until everything recorded before this call is written, or the writer has ended.
     ///
     /// While the store fails this waits too: bound it with a timeout. For tests and for tools that
@@ -129,6 +142,11 @@ impl Queue {
     pub(crate) fn lose(&self, reason: LossReason, records: usize, bytes: usize) {
         self.metrics.add_lost(reason, u64::try_from(records).unwrap_or(u64::MAX));
         self.release(records, bytes);
+    }
+
+    /// Counts rows of how limits stood that will not be written.
+    pub(crate) fn lose_usage(&self, rows: usize) {
+        self.metrics.usage_lost.inc_by(u64::try_from(rows).unwrap_or(u64::MAX));
     }
 
     /// The records and bytes held.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::metrics::FailureKind;
 use crate::sink::{Queue, Waiting};
 use crate::store::{Row, Store};
-use crate::{AuditConfig, LossReason, StoreError};
+use crate::{AuditConfig, LossReason, StoreError, UsageRow};
 
 /// The most bytes of one transaction, so that the write-ahead log stays small.
 const BATCH_BYTES: usize = 8 << 20;
@@ -20,12 +20,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often retention and the figures are looked at.
 const UPKEEP: Duration = Duration::from_secs(10);
+/// The most rows of how limits stood that wait.
+const USAGE_ROWS: usize = 100_000;
 
 /// What the writer can be told.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Answer when all that waits now is written.
     Flush(oneshot::Sender<()>),
+    /// Keep how limits stood.
+    Usage(Vec<UsageRow>),
     /// Take no more, write what waits, end.
     Close,
 }
@@ -39,6 +43,9 @@ pub(crate) struct Writer {
     /// The batch under way and the bytes it holds of the queue's.
     batch: Vec<Row>,
     batch_bytes: usize,
+    /// How limits stood, and whether rows were written since the oldest were last looked at.
+    usage: Vec<UsageRow>,
+    usage_grew: bool,
     flushes: Vec<oneshot::Sender<()>>,
     trouble: Option<Trouble>,
     next_upkeep: Instant,
@@ -70,6 +77,8 @@ impl Writer {
             store,
             batch: Vec::new(),
             batch_bytes: 0,
+            usage: Vec::new(),
+            usage_grew: true,
             flushes: Vec::new(),
             trouble: None,
             next_upkeep: Instant::now(),
@@ -113,6 +122,10 @@ impl Writer {
     fn obey(&mut self, command: Option<Command>) {
         match command {
             Some(Command::Flush(done)) => self.flushes.push(done),
+            Some(Command::Usage(rows)) if self.usage.len().saturating_add(rows.len()) > USAGE_ROWS => {
+                self.queue.lose_usage(rows.len());
+            }
+            Some(Command::Usage(rows)) => self.usage.extend(rows),
             // No sender left: every sink and the handle are gone, so nothing more can come.
             Some(Command::Close) | None => {
                 self.closing = true;
@@ -150,9 +163,34 @@ impl Writer {
                 Err(error) => return self.failed(&error),
             }
         }
+        self.write_usage().await;
         for done in self.flushes.drain(..) {
             // Whoever asked may have stopped waiting.
             let _ = done.send(());
+        }
+    }
+
+    /// Writes how limits stood. What fails is lost: the next samples tell as much, and records must not wait for it.
+    async fn write_usage(&mut self) {
+        let rows = std::mem::take(&mut self.usage);
+        if rows.is_empty() {
+            return;
+        }
+        let metrics = &self.queue.metrics;
+        match self.store.append_usage(&rows).await {
+            Ok(()) => {
+                metrics.usage_written.inc_by(u64::try_from(rows.len()).unwrap_or(u64::MAX));
+                self.usage_grew = true;
+            }
+            Err(error) => {
+                metrics.add_failure(error.kind());
+                self.queue.lose_usage(rows.len());
+                tracing::warn!(
+                    error = error.to_string(),
+                    rows = rows.len(),
+                    "how budgets stand was not written"
+                );
+            }
         }
     }
 
@@ -219,12 +257,11 @@ impl Writer {
     /// Applies retention, one small step, and brings the figures up to date.
     async fn upkeep(&mut self) {
         let now = time::OffsetDateTime::now_utc();
-        let outcome = self.store.prune(&self.config.retention, now).await;
+        let outcome = self.prune(now).await;
         let pause = match outcome {
             Ok(pruned) => {
-                self.queue.metrics.pruned.inc_by(pruned.records);
                 // More to do: go on at the next tick, so that writing has its turn in between.
-                if pruned.more { Duration::ZERO } else { UPKEEP }
+                if pruned { Duration::ZERO } else { UPKEEP }
             }
             Err(error) => {
                 self.queue.metrics.add_failure(error.kind());
@@ -237,6 +274,17 @@ impl Writer {
         self.queue.metrics.store_bytes.set(i64::try_from(self.store.disk_bytes()).unwrap_or(i64::MAX));
         self.show_queue();
         self.report_losses();
+    }
+
+    /// One step of retention; whether there may be more to do.
+    async fn prune(&mut self, now: time::OffsetDateTime) -> Result<bool, StoreError> {
+        let AuditConfig { retention, usage_rows, .. } = &self.config;
+        let pruned = self.store.prune(retention, now).await?;
+        self.queue.metrics.pruned.inc_by(pruned.records);
+        if self.usage_grew {
+            self.usage_grew = self.store.prune_usage(retention.max_age, *usage_rows, now).await?;
+        }
+        Ok(pruned.more || self.usage_grew)
     }
 
     fn show_queue(&self) {
@@ -261,6 +309,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.incoming.close();
         self.queue.lose(LossReason::Shutdown, self.batch.len(), self.batch_bytes);
+        self.queue.lose_usage(self.usage.len());
         while let Ok(waiting) = self.incoming.try_recv() {
             self.queue.lose(LossReason::Shutdown, 1, waiting.bytes);
         }

@@ -31,7 +31,7 @@ pub enum Command {
     /// List, approve and refuse exceptions to policies, as an administrator
     #[command(subcommand)]
     Exception(exception::ExceptionCommand),
-    /// Decide on what tenants ask for beyond their budgets
+    /// Decide on what tenants ask for beyond their budgets, and see when budgets will be full
     #[command(subcommand)]
     Quota(quota::QuotaCommand),
     /// Print, write or check the custom resource definitions

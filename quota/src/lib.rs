@@ -6,9 +6,13 @@
 //! - [`measure`]: the amounts of every resource that one object counts as.
 //! - [`ledger`]: the budgets of tenants, and what each replica holds of them.
 //! - [`desk`]: the same for requests that may wait.
+//! - [`forecast`]: when a budget will be full, from what was used so far.
+//! - [`rightsize`]: how much a workload should ask for, from what it used.
 
 #![forbid(unsafe_code)]
 
 pub mod desk;
+pub mod forecast;
 pub mod ledger;
 pub mod measure;
+pub mod rightsize;

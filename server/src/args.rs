@@ -69,6 +69,9 @@ pub struct ServeArgs {
     /// Days a decision is kept
     #[arg(long, env = "BAILEY_AUDIT_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub audit_days: u32,
+    /// Seconds between two looks at how budgets stand, which are kept in the same file
+    #[arg(long, env = "BAILEY_USAGE_INTERVAL", value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub usage_interval: u32,
     /// Whom a refused person may ask, shown in every refusal
     #[arg(long, env = "BAILEY_CONTACT", value_name = "TEXT")]
     pub contact: Option<String>,

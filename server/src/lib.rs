@@ -18,6 +18,7 @@ mod source;
 mod telemetry;
 mod tls;
 mod trace_context;
+mod usage;
 
 pub use args::{EvaluationArgs, LogFormat, Role, ServeArgs, TlsArgs};
 pub use serve::serve;

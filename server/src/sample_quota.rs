@@ -120,7 +120,7 @@ fn labels(line: &Line) -> LimitLabels {
 }
 
 /// Billionths in units, as metrics have them.
-fn in_units(amount: i128) -> f64 {
+pub(crate) fn in_units(amount: i128) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a metric is no account")]
     let amount = amount as f64;
     #[expect(clippy::cast_precision_loss, reason = "a power of ten below 2^53")]

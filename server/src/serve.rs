@@ -25,7 +25,7 @@ use crate::load::LoadMetrics;
 use crate::probes::{Probes, Readiness};
 use crate::telemetry::Telemetry;
 use crate::tls::Tls;
-use crate::{decisions, sample, source, trace_context};
+use crate::{decisions, sample, source, trace_context, usage};
 
 /// How long the last records may take to be written at shutdown.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -56,6 +56,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         load_metrics: LoadMetrics::register(&mut registry),
     };
     let cluster = source::start(&args, parts, &mut tasks).await?;
+    usage::start(cluster.as_ref(), &audit, &args, &mut registry, &mut tasks);
     let exceptions = match &cluster {
         Some(cluster) => cluster.exceptions.clone(),
         None => watch::channel(Arc::default()).1,

@@ -3,6 +3,7 @@
 mod error;
 mod filter;
 mod follow;
+mod usage;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::store::{APPLICATION_ID, SCHEMA_VERSION};
 pub use error::ReadError;
 pub use filter::Filter;
 pub use follow::Follow;
+pub use usage::UsageFilter;
 
 /// The fewest characters of an id that [`AuditReader::get`] takes.
 const SHORTEST_PREFIX: usize = 8;

@@ -5,6 +5,7 @@ mod open;
 mod retention;
 mod row;
 mod schema;
+mod usage;
 
 use std::path::{Path, PathBuf};
 

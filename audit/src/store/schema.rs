@@ -5,13 +5,13 @@ use sqlx::{Connection, SqliteConnection};
 /// What marks a file as ours: the letters `BAIL`.
 pub(crate) const APPLICATION_ID: i64 = 0x4241_494c;
 /// The version this code writes, kept in the file's `user_version`.
-pub(crate) const SCHEMA_VERSION: i64 = 2;
+pub(crate) const SCHEMA_VERSION: i64 = 3;
 
 /// One script per version, the first one for an empty file. A released script never changes.
 ///
 /// `seq` is the order of writing; AUTOINCREMENT never gives a number twice, so that a reader who follows
 /// misses nothing when old rows are deleted. The columns are for filters; `record` is the whole truth.
-const SCRIPTS: [&str; 2] = [
+const SCRIPTS: [&str; 3] = [
     "
 CREATE TABLE record (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,6 +39,19 @@ PRAGMA user_version = 1;
     "
 CREATE INDEX record_tenant ON record (tenant);
 PRAGMA user_version = 2;
+",
+    // The key is what makes two rows the same, and the order of time, in which rows are read and deleted.
+    "
+CREATE TABLE usage (
+    time_seconds INTEGER NOT NULL,
+    tenant TEXT NOT NULL,
+    band TEXT NOT NULL,
+    resource TEXT NOT NULL,
+    used REAL NOT NULL,
+    bound REAL NOT NULL,
+    PRIMARY KEY (time_seconds, tenant, band, resource)
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 3;
 ",
 ];
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tenancy::self_service::{Answer, RequestEntry};
 
+use super::quota_forecast::{self, ForecastArgs};
+use super::quota_recommend::{self, RecommendArgs};
 use crate::Exit;
 use crate::connection::ConnectArgs;
 use crate::kubectl_tenant::duration;
@@ -22,6 +24,10 @@ pub enum QuotaCommand {
     Approve(ApproveArgs),
     /// Grant nothing; what was granted before ends
     Refuse(RefuseArgs),
+    /// Say when budgets will be full, from how they stood so far
+    Forecast(ForecastArgs),
+    /// Say what containers should request, from what they used
+    Recommend(RecommendArgs),
 }
 
 /// Arguments of `bailey quota list`.
@@ -107,6 +113,8 @@ fn place(text: &str) -> Result<Place, String> {
 
 pub(super) async fn run(command: QuotaCommand, out: &mut impl Write, colour: bool) -> anyhow::Result<Exit> {
     match command {
+        QuotaCommand::Forecast(args) => quota_forecast::run(&args, out, colour).await,
+        QuotaCommand::Recommend(args) => quota_recommend::run(&args, out, colour),
         QuotaCommand::List(args) => list(&args, out, colour).await,
         QuotaCommand::Show(args) => {
             let session = args.common.connect.open(None).await?;
