@@ -164,6 +164,12 @@ impl Ledger {
         self.domains.by_name.keys().chain(self.books.keys()).cloned().collect()
     }
 
+    /// The newest version of a kind that some holder has noted, as far as it is known here.
+    pub fn horizon(&self, kind: &Kind) -> u64 {
+        let noted = self.books.values().filter_map(|book| book.shares.horizons.get(kind));
+        noted.copied().max().unwrap_or_default()
+    }
+
     /// Takes in that a list which began after a horizon was known is older than it: the cluster's store was restored
     /// to an older state, and its versions count anew.
     pub fn rolled_back(&mut self, kind: &Arc<Kind>) {

@@ -55,13 +55,14 @@ pub(crate) fn start(
     let writer = Writer::new(client.clone(), Arc::clone(&desk), is_gone);
     let usage = usage::Usage::new(client.clone(), Arc::clone(&desk), tasks.clone());
     let leases = leases::Leases::new(client.clone(), Arc::clone(&desk), gone, renewed.clone());
+    let shares_listed = listed.subscribe();
     let both = both(listed.subscribe(), renewed.subscribe(), synced.clone());
     let says = objects.map(|objects| {
         let status = status::run(client.clone(), Arc::clone(&desk), tenants.clone(), objects);
         tasks.spawn("statuses of budgets", status)
     });
     let mut running = vec![
-        tasks.spawn("use of budgets", usage.run(tenants)),
+        tasks.spawn("use of budgets", usage.run(tenants, shares_listed)),
         tasks.spawn("shares of budgets", shares::follow(client.clone(), Arc::clone(&desk), listed)),
         tasks.spawn("writes of shares", writer.clone().run()),
         tasks.spawn("lease of budgets", leases.run()),

@@ -59,7 +59,7 @@ pub(super) async fn follow(client: Client, desk: Arc<Desk>, listed: watch::Sende
                         desk.change(|ledger| ledger.forget_shares(&domain));
                     }
                 }
-                Seen::Version(_) => return,
+                Seen::Listing | Seen::Version(_) => return,
             }
             desk.nudge();
         })

@@ -28,6 +28,8 @@ pub(super) type Raw = Box<RawValue>;
 
 /// What is told of a kind.
 pub(super) enum Seen {
+    /// That a list begins: it will be as new as this moment.
+    Listing,
     /// All objects, at a version. Whatever was told before is replaced.
     All(u64, Vec<Raw>),
     /// An object, new or changed.
@@ -115,6 +117,7 @@ impl Source {
     }
 
     async fn list_and_watch(&self, resource: &ApiResource, tell: &mut (impl FnMut(Seen) + Send)) -> Fault {
+        tell(Seen::Listing);
         let mut version = match self.list(resource).await {
             Ok((version, objects)) => {
                 tell(Seen::All(version, objects));

@@ -32,7 +32,14 @@ impl Usage {
         Self { client, desk, tasks, following: BTreeMap::new(), domains: Arc::default() }
     }
 
-    pub(super) async fn run(mut self, mut tenants: watch::Receiver<Arc<TenantIndex>>) {
+    /// Begins when the shares are listed: what is listed after them is as new as what they say, or versions went back.
+    pub(super) async fn run(
+        mut self,
+        mut tenants: watch::Receiver<Arc<TenantIndex>>,
+        mut shares: watch::Receiver<bool>,
+    ) {
+        // An error means that the task has ended, and with it the process.
+        drop(shares.wait_for(|listed| *listed).await);
         loop {
             let index = Arc::clone(&tenants.borrow_and_update());
             let domains = self.desk.change(|ledger| {
@@ -76,7 +83,7 @@ impl Usage {
             metadata_only: !whole,
         };
         let (desk, mut reader) =
-            (Arc::clone(&self.desk), Reader { kind: Arc::clone(kind), known: HashSet::new() });
+            (Arc::clone(&self.desk), Reader { kind: Arc::clone(kind), known: HashSet::new(), horizon: 0 });
         source.follow(move |seen| reader.tell(&desk, seen))
     }
 }
@@ -85,13 +92,20 @@ impl Usage {
 struct Reader {
     kind: Arc<Kind>,
     known: HashSet<Charges>,
+    /// What others had seen when the list began.
+    horizon: u64,
 }
 
 impl Reader {
     fn tell(&mut self, desk: &Desk, seen: Seen) {
         match seen {
+            Seen::Listing => self.horizon = desk.read(|ledger| ledger.horizon(&self.kind)),
             Seen::All(version, objects) => {
                 self.known.clear();
+                if version < self.horizon {
+                    tracing::warn!(kind = %self.kind, version, horizon = self.horizon, "versions went back, all is counted anew");
+                    desk.change(|ledger| ledger.rolled_back(&self.kind));
+                }
                 let all = objects.iter().filter_map(|object| self.stored(object));
                 let all: Vec<_> = all.map(|(place, stored)| (place.namespace, place.name, stored)).collect();
                 desk.change(|ledger| ledger.replace(&self.kind, version, all));

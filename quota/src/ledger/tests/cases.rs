@@ -1,0 +1,48 @@
+//! Single cases.
+
+use super::*;
+
+#[test]
+fn sums_are_the_same_whether_tenants_are_looked_up_or_gone_through() {
+    let budget = Budget { hard: hard(&[("things", 1_000), ("others", 1_000)]), ..Budget::default() };
+    let mut tenants = vec![tenant("top", &[], budget.clone())];
+    tenants.extend((0..100).map(|number| tenant(&format!("t{number}"), &["top"], budget.clone())));
+    let domains = Domains::of(&index(tenants, &[]));
+    let mut amounts = Amounts::new();
+    for number in 0..100 {
+        for (resource, class, amount) in
+            [("things", None, 3), ("things", Some("high"), 4), ("others", None, 50)]
+        {
+            let tenant = format!("t{number}").as_str().into();
+            let account = Account { resource: resource.into(), tenant, class: class.map(Arc::from) };
+            add(&mut amounts, &account, amount);
+        }
+    }
+    for limit in &domains.by_name.values().next().unwrap().limits {
+        let each = if limit.resource.as_ref() == "things" { 7 } else { 50 };
+        let expected = if limit.owner == Owner::Tenant("top".into()) { each * 100 } else { each };
+        assert_eq!(limit.taken(&amounts), expected, "{:?} {}", limit.owner, limit.resource);
+    }
+}
+
+#[test]
+fn a_store_that_was_restored_is_counted_anew_and_its_horizons_with_it() {
+    let budget = Budget { hard: hard(&[("things", 5)]), ..Budget::default() };
+    let mut ledger = Ledger::new("new");
+    ledger.set_tenants(index(vec![tenant("t", &[], budget)], &[("a", "t")]));
+    ledger.set_kinds(BTreeMap::from([(Arc::from("things"), BTreeSet::from([things()]))]));
+    ledger.set_fence(Millis::MAX);
+    let domain: Arc<str> = "tenant.t".into();
+    let shares = Shares { horizons: BTreeMap::from([(things(), 100)]), ..Shares::default() };
+    ledger.observe(&domain, Some((shares, 90)), true);
+    assert_eq!(ledger.horizon(&things()), 100);
+    ledger.replace(&things(), 50, Vec::new());
+    let account = Account { resource: "things".into(), tenant: "t".into(), class: None };
+    let demand = [Demand { id: 1, amounts: Amounts::from([(account, 2)]) }];
+    let draft = ledger.draft(&domain, &demand, &BTreeSet::new(), 0).unwrap();
+    assert_eq!((draft.behind, draft.fits), (vec![things()], vec![]), "it may only lag");
+    ledger.rolled_back(&things());
+    let draft = ledger.draft(&domain, &demand, &BTreeSet::new(), 0).unwrap();
+    assert_eq!((draft.behind.len(), draft.fits.as_slice()), (0, &[1][..]));
+    assert_eq!(draft.shares.horizons[&things()], 50);
+}
