@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use model::{Amount, Code, Operation, Request, TENANT_LABEL, TenantIndex, TenantRole, is_bytes};
 use quota::desk::{Desk, Full, Refused};
-use quota::ledger::{Ask, Charges, Kind, NAMESPACES, Owner, Place};
+use quota::ledger::{Ask, Charges, Kind, NAMESPACES, Owner, Place, counted_as};
 use quota::measure::{MeasureError, measure, unspecified};
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -217,10 +217,7 @@ fn unmeasured(error: &MeasureError) -> Refusal {
 /// What an object counts as, and the PriorityClass of a Pod.
 fn charges(kind: &Kind, object: &[u8]) -> Result<(Charges, Option<Arc<str>>), Refusal> {
     let measured = measure(&kind.group, &kind.resource, object).map_err(|error| unmeasured(&error))?;
-    let is_pod = kind.resource == "pods" && kind.group.is_empty();
-    let class = measured.priority_class().or(is_pod.then_some("")).map(Arc::from);
-    let charges = measured.amounts.into_iter().map(|(name, amount)| (Arc::from(name.as_ref()), amount));
-    Ok((charges.collect(), class))
+    Ok(counted_as(kind, &measured))
 }
 
 #[derive(Deserialize, Default)]

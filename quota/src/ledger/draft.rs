@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::account::{Account, Amounts, Kind, add, of};
+use super::account::{Account, Amounts, Kind, add, gather, of};
 use super::limits::{Domain, Short};
 use super::shares::{Holder, Shares};
 use super::{Book, Ledger, Millis};
@@ -16,6 +16,8 @@ pub(super) struct Written {
     pub(super) amounts: Amounts,
     /// What was in the share before for objects seen stored, and is no longer.
     pub(super) seen: Amounts,
+    /// The kinds whose horizons were lowered, as their versions went back.
+    reset: BTreeSet<Arc<Kind>>,
 }
 
 /// What a waiting request needs beyond the share.
@@ -72,14 +74,12 @@ impl Ledger {
         let mut shares = book.shares.clone();
         shares.holders.retain(|holder, _| !gone.contains(holder));
         let fewer = shares.holders.len() < book.shares.holders.len();
-        self.reset_horizons(&mut shares);
+        let reset = self.reset_horizons(name, &mut shares);
         let behind = self.behind(domain, &shares);
         let mut claims = book.live.clone();
-        for (account, amount) in shares.others(&self.me).flat_map(|(_, holder)| &holder.amounts) {
-            add(&mut claims, account, *amount);
-        }
+        shares.others(&self.me).for_each(|(_, holder)| gather(&mut claims, &holder.amounts));
         let mut mine = self.part_of(name, self.reservations.held());
-        mine.iter().for_each(|(account, amount)| add(&mut claims, account, *amount));
+        gather(&mut claims, &mine);
         let (mut fits, mut short) = (Vec::new(), Vec::new());
         for demand in demands {
             // What is held already needs no more room than it has.
@@ -90,7 +90,7 @@ impl Ledger {
             }
             match domain.add(&mut claims, &demand.amounts) {
                 Ok(()) => {
-                    demand.amounts.iter().for_each(|(account, more)| add(&mut mine, account, *more));
+                    gather(&mut mine, &demand.amounts);
                     fits.push(demand.id);
                 }
                 Err(why) => short.push((demand.id, why)),
@@ -104,7 +104,7 @@ impl Ledger {
                 self.spare(name, domain, demands, &mut claims, (shares.holders.len(), behind.is_empty()), now)
             }
         };
-        spare.iter().for_each(|(account, more)| add(&mut mine, account, *more));
+        gather(&mut mine, &spare);
         let waits_for = recall(&mut shares, &self.me, !short.is_empty());
         let seen = self.part_of(name, &self.seen);
         self.raise_horizons(&mut shares, &seen, fewer);
@@ -124,7 +124,7 @@ impl Ledger {
             waits_for,
             behind,
             limits: book.limits,
-            written: Written { amounts: mine, seen },
+            written: Written { amounts: mine, seen, reset },
         })
     }
 
@@ -139,17 +139,21 @@ impl Ledger {
             domain.limits.iter().filter_map(|limit| self.kinds.get(&limit.resource)).flatten().collect();
         let late = kinds.into_iter().filter(|kind| {
             let horizon = shares.horizons.get(*kind).copied().unwrap_or_default();
-            self.version(kind).is_none_or(|version| version < horizon)
+            // Of a kind that is not served there is nothing to know.
+            self.version(kind).is_none_or(|version| version > 0 && version < horizon)
         });
         late.map(Arc::clone).collect()
     }
 
-    /// Lowers the horizons of kinds whose versions went back: the cluster's store was restored.
-    fn reset_horizons(&self, shares: &mut Shares) {
-        for kind in &self.rolled_back {
+    /// Lowers the horizons of kinds whose versions went back, once in each domain: the cluster's store was restored.
+    fn reset_horizons(&self, name: &Arc<str>, shares: &mut Shares) -> BTreeSet<Arc<Kind>> {
+        let due = self.rolled_back.iter().filter(|(_, domains)| domains.contains(name));
+        let due: BTreeSet<_> = due.map(|(kind, _)| Arc::clone(kind)).collect();
+        for kind in &due {
             let version = self.version(kind).unwrap_or_default();
             shares.horizons.entry(Arc::clone(kind)).and_modify(|horizon| *horizon = (*horizon).min(version));
         }
+        due
     }
 
     /// The amounts of the tenants of a domain.
@@ -214,10 +218,8 @@ impl Ledger {
             raised.extend(all);
         }
         for (kind, version) in raised {
-            if !self.rolled_back.contains(&kind) {
-                let horizon = shares.horizons.entry(kind).or_default();
-                *horizon = (*horizon).max(version);
-            }
+            let horizon = shares.horizons.entry(kind).or_default();
+            *horizon = (*horizon).max(version);
         }
     }
 
@@ -237,6 +239,9 @@ impl Ledger {
         book.checked = draft.limits;
         for (account, amount) in &draft.written.seen {
             add(&mut self.seen, account, amount.saturating_neg());
+        }
+        for kind in &draft.written.reset {
+            self.rolled_back.get_mut(kind).into_iter().for_each(|domains| _ = domains.remove(&draft.domain));
         }
     }
 

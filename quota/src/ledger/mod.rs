@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use model::TenantIndex;
 
-pub use account::{Account, Amounts, Charges, Kind, Place, Stored};
+pub use account::{Account, Amounts, Charges, Kind, Place, Stored, counted_as};
 pub use decide::{Answer, Ask, Ticket};
 pub use draft::{Demand, Draft};
 pub use limits::{Domain, Domains, Limit, NAMESPACES, ONE, Owner, Short};
@@ -66,8 +66,8 @@ pub struct Ledger {
     books: BTreeMap<Arc<str>, Book>,
     /// The kinds that resource names are about.
     kinds: BTreeMap<Arc<str>, BTreeSet<Arc<Kind>>>,
-    /// Kinds whose versions went back.
-    rolled_back: BTreeSet<Arc<Kind>>,
+    /// Kinds whose versions went back, with the domains whose persisted horizons do not say so yet.
+    rolled_back: BTreeMap<Arc<Kind>, BTreeSet<Arc<str>>>,
     /// Until when this replica may decide: afterwards others may have taken its shares.
     fence: Millis,
 }
@@ -106,7 +106,7 @@ impl Ledger {
             horizons: BTreeMap::new(),
             books: BTreeMap::new(),
             kinds: BTreeMap::new(),
-            rolled_back: BTreeSet::new(),
+            rolled_back: BTreeMap::new(),
             fence: 0,
         }
     }
@@ -174,7 +174,8 @@ impl Ledger {
     /// to an older state, and its versions count anew.
     pub fn rolled_back(&mut self, kind: &Arc<Kind>) {
         self.horizons.remove(kind);
-        self.rolled_back.insert(Arc::clone(kind));
+        let domains = self.names();
+        self.rolled_back.insert(Arc::clone(kind), domains);
     }
 
     /// Takes in all objects of a kind as they were at a version.
@@ -183,7 +184,8 @@ impl Ledger {
             return;
         }
         let before = std::mem::take(self.objects.kind_mut(kind));
-        if before.version.is_some_and(|known| known > version) {
+        // A kind that is not served any more has no version: nothing went back.
+        if version > 0 && before.version.is_some_and(|known| known > version) {
             self.rolled_back(kind);
         }
         self.forget(before);

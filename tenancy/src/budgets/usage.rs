@@ -6,8 +6,8 @@ use std::sync::Arc;
 use kube::Client;
 use model::TenantIndex;
 use quota::desk::Desk;
-use quota::ledger::{Charges, Domains, Kind, Place, Stored};
-use quota::measure::{kinds_of, measure};
+use quota::ledger::{Charges, Domains, Kind, Place, Stored, counted_as};
+use quota::measure::{Measured, kinds_of, measure};
 use tokio::sync::watch;
 
 use super::identity::Identity;
@@ -134,21 +134,13 @@ impl Reader {
     }
 
     fn charges(&mut self, object: &str) -> (Charges, Option<Arc<str>>) {
-        let (amounts, class) = match measure(&self.kind.group, &self.kind.resource, object.as_bytes()) {
-            Ok(measured) => {
-                let class = measured.priority_class().map(Arc::from);
-                (measured.amounts, class)
-            }
-            // The API server took it; a later version of Kubernetes may know more than this one.
-            Err(error) => {
+        let measured =
+            measure(&self.kind.group, &self.kind.resource, object.as_bytes()).unwrap_or_else(|error| {
+                // The API server took it; a later version of Kubernetes may know more than this one.
                 tracing::error!(kind = %self.kind, %error, "a stored object cannot be counted");
-                (BTreeMap::new(), None)
-            }
-        };
-        let charges: Charges =
-            amounts.into_iter().map(|(name, amount)| (Arc::from(name.as_ref()), amount)).collect();
-        let class =
-            class.or_else(|| (self.kind.resource == "pods" && self.kind.group.is_empty()).then(|| "".into()));
+                Measured::default()
+            });
+        let (charges, class) = counted_as(&self.kind, &measured);
         match self.known.get(&charges) {
             Some(known) => (Arc::clone(known), class),
             None => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
+use quota::ledger::{NAMESPACES, ONE};
 
 use crate::api::request::{Grant, QuotaRequest};
 
@@ -13,10 +14,6 @@ use crate::api::request::{Grant, QuotaRequest};
 const LONGEST: Duration = Duration::from_secs(30);
 /// The shortest: a grant ends after its last moment, not in it.
 const SHORTEST: Duration = Duration::from_millis(5);
-/// What limits how many namespaces there are.
-const NAMESPACES: &str = "count/namespaces";
-/// One, in billionths.
-const ONE: i128 = 1_000_000_000;
 
 /// What is granted to each tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

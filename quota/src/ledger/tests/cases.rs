@@ -45,4 +45,10 @@ fn a_store_that_was_restored_is_counted_anew_and_its_horizons_with_it() {
     let draft = ledger.draft(&domain, &demand, &BTreeSet::new(), 0).unwrap();
     assert_eq!((draft.behind.len(), draft.fits.as_slice()), (0, &[1][..]));
     assert_eq!(draft.shares.horizons[&things()], 50);
+    // Once that is written, horizons count as before.
+    ledger.writing(&draft);
+    ledger.wrote(&draft, 60);
+    let shares = Shares { horizons: BTreeMap::from([(things(), 80)]), ..Shares::default() };
+    ledger.observe(&domain, Some((shares, 70)), false);
+    assert_eq!(ledger.draft(&domain, &demand, &BTreeSet::new(), 0).unwrap().shares.horizons[&things()], 80);
 }
