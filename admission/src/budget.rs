@@ -137,7 +137,9 @@ impl Budgets {
         let Full { short, line, mut consumers } = full;
         let resource = short.limit.resource.as_ref();
         if resource == NAMESPACES {
-            return namespaces(&short.limit.owner, line.used.saturating_add(line.held), line.bound);
+            // What was just stored is still in a share too: together they are no more than the limit.
+            let taken = line.used.saturating_add(line.held).min(line.bound).max(line.used);
+            return namespaces(&short.limit.owner, taken, line.bound);
         }
         let role = self.tenants.borrow().roles_of(&request.user).get(tenant).copied();
         if !self.is_administrator(request) && role.is_none_or(|role| role < TenantRole::Viewer) {
