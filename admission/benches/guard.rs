@@ -114,6 +114,7 @@ fn admission(folder: &tempfile::TempDir, runtime: &tokio::runtime::Runtime, tena
         metrics: AdmissionMetrics::register(&mut registry),
         guard,
         budgets: None,
+        hostnames: None,
         exceptions: tokio::sync::watch::channel(Arc::default()).1,
         check: Arc::new(|_| Ok(Vec::new())),
         contact: Contact(None),

@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use crate::budget::Budgets;
 use crate::decision::{Contact, decide, refuse};
-use crate::guard::Guard;
+use crate::guard::{Guard, Wall};
+use crate::hostnames::{self, GiveBack, HostnameClaims};
 use crate::metrics::AdmissionMetrics;
 
 /// The group of Bailey's own objects.
@@ -56,6 +57,7 @@ pub struct Admission {
     metrics: AdmissionMetrics,
     guard: Guard,
     budgets: Option<Budgets>,
+    hostnames: Option<HostnameClaims>,
     check: ConfigCheck,
     checks: Arc<Semaphore>,
     contact: Contact,
@@ -75,6 +77,8 @@ pub struct Parts {
     pub guard: Guard,
     /// The budgets of tenants; `None` without a cluster.
     pub budgets: Option<Budgets>,
+    /// Where host names are claimed; `None` without a cluster.
+    pub hostnames: Option<HostnameClaims>,
     /// The newest exceptions of policies.
     pub exceptions: watch::Receiver<Arc<Exceptions>>,
     /// The check of Bailey's own objects.
@@ -97,9 +101,10 @@ pub struct Answered {
 impl Admission {
     /// An admission path over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { pool, audit, metrics, guard, budgets, exceptions, check, contact, ready } = parts;
+        let Parts { pool, audit, metrics, guard, budgets, hostnames, exceptions, check, contact, ready } =
+            parts;
         let checks = Arc::new(Semaphore::new(CHECKS));
-        Self { pool, audit, metrics, guard, budgets, check, checks, contact, ready, exceptions }
+        Self { pool, audit, metrics, guard, budgets, hostnames, check, checks, contact, ready, exceptions }
     }
 
     /// Decides on one review: the whole path, from bytes to decision and record, in one trace span.
@@ -151,15 +156,12 @@ impl Admission {
             },
         };
         if let Ok(request) = &decoded {
-            decision = self.charge(phase, request, decision, deadline).await;
+            decision = self.take(phase, request, decision, deadline).await;
         }
         decision.times.decode = decode;
         decision.times.total = micros_since(start);
         self.metrics.count(phase, &decision);
         let request = decoded.ok();
-        if let Some(request) = request.as_ref().filter(|_| !decision.verdict.is_allowed()) {
-            self.guard.refused(phase, request);
-        }
         let mut record = record(phase, request.as_ref(), &decision);
         record.tenant = request.as_ref().and_then(|request| self.guard.tenant_of(request));
         self.audit.record(record);
@@ -167,24 +169,40 @@ impl Admission {
         Answered { uid: request.map(|request| request.uid), decision }
     }
 
-    /// Last, for what nothing refuses: takes what the object needs from the budgets of its tenant.
-    async fn charge(
-        &self,
-        phase: Phase,
-        request: &Request,
-        decision: Decision,
-        deadline: Instant,
-    ) -> Decision {
-        let concerned = phase == Phase::Validate && decision.verdict.is_allowed();
-        let Some(budgets) = self.budgets.as_ref().filter(|_| concerned) else { return decision };
+    /// Last, for what nothing refuses: takes the host names that the object brings, and what it needs from the budgets
+    /// of its tenant.
+    async fn take(&self, phase: Phase, request: &Request, decision: Decision, deadline: Instant) -> Decision {
+        if phase != Phase::Validate || !decision.verdict.is_allowed() {
+            return decision;
+        }
+        let names = match self.claim(request, deadline).await {
+            Ok(names) => names,
+            Err(wall) => {
+                self.metrics.hit(wall.rule);
+                return self.refuse_after(decision, wall.code, &wall.message);
+            }
+        };
+        let Some(budgets) = &self.budgets else { return decision };
         match budgets.charge(request, deadline).await {
             Ok(()) => decision,
             Err(refusal) => {
-                let refused = refuse(decision.id.clone(), refusal.code, &refusal.message, &self.contact);
-                // The record keeps what the policies said.
-                Decision { verdict: refused.verdict, warnings: Vec::new(), patch: None, ..decision }
+                names.map(tokio::spawn);
+                self.refuse_after(decision, refusal.code, &refusal.message)
             }
         }
+    }
+
+    /// Claims the host names that a request brings.
+    async fn claim(&self, request: &Request, deadline: Instant) -> Result<Option<GiveBack>, Wall> {
+        let Some(claims) = &self.hostnames else { return Ok(None) };
+        let Some(ask) = self.guard.hostnames_of(request) else { return Ok(None) };
+        hostnames::claim(claims, ask, deadline).await.map(Some)
+    }
+
+    /// A refusal of what the policies let pass; the record keeps what they said.
+    fn refuse_after(&self, decision: Decision, code: Code, message: &str) -> Decision {
+        let refused = refuse(decision.id.clone(), code, message, &self.contact);
+        Decision { verdict: refused.verdict, warnings: Vec::new(), patch: None, ..decision }
     }
 
     /// Asks the policies; Bailey's own objects are compiled before.

@@ -83,6 +83,8 @@ pub enum Code {
     QuotaUnspecified,
     /// A budget is not valid.
     QuotaInvalid,
+    /// Whether a host name is free could not be found out in time.
+    HostnameUnavailable,
 }
 
 impl Code {
@@ -127,6 +129,7 @@ impl Code {
         Self::QuotaUnavailable,
         Self::QuotaUnspecified,
         Self::QuotaInvalid,
+        Self::HostnameUnavailable,
     ];
 
     /// The code as it is shown and counted.
@@ -171,6 +174,7 @@ impl Code {
             Self::QuotaUnavailable => "quota_unavailable",
             Self::QuotaUnspecified => "quota_unspecified",
             Self::QuotaInvalid => "quota_invalid",
+            Self::HostnameUnavailable => "hostname_unavailable",
         }
     }
 }
@@ -189,6 +193,6 @@ mod tests {
     fn every_code_has_a_text_of_its_own() {
         let texts: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
-        assert_eq!(Code::ALL.last(), Some(&Code::QuotaInvalid), "a new code belongs in ALL");
+        assert_eq!(Code::ALL.last(), Some(&Code::HostnameUnavailable), "a new code belongs in ALL");
     }
 }

@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use admission::{Admission, AdmissionMetrics, Budgets, Contact, Guard, HttpLimits, Parts};
+use admission::{
+    Admission, AdmissionMetrics, Budgets, Contact, GiveBack, Guard, HostnameClaims, HttpLimits, Parts,
+};
 use anyhow::{Context, anyhow};
 use audit::{AuditConfig, AuditMetrics, AuditSink, AuditTask};
 use policies::wasm::{WasmConfig, WasmRuntime};
@@ -67,6 +69,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         metrics: AdmissionMetrics::register(&mut registry),
         guard: guard(cluster.as_deref(), &args),
         budgets: budgets(cluster.as_deref(), &args),
+        hostnames: cluster.as_deref().map(hostnames),
         exceptions,
         check: config_check(compiler, cluster.clone()),
         contact: Contact(args.contact.clone()),
@@ -100,6 +103,19 @@ fn budgets(cluster: Option<&Cluster>, args: &ServeArgs) -> Option<Budgets> {
     let cluster = cluster?;
     let desk = Arc::clone(&cluster.budgets.desk);
     Some(Budgets::new(desk, cluster.tenants.clone(), args.administrators.clone()))
+}
+
+/// The claims of host names, as admission asks for them.
+fn hostnames(cluster: &Cluster) -> HostnameClaims {
+    let hostnames = cluster.hostnames.clone();
+    Arc::new(move |ask| {
+        let hostnames = hostnames.clone();
+        Box::pin(async move {
+            let claimed = hostnames.claim(&ask).await?;
+            let give_back: GiveBack = Box::pin(claimed.give_back());
+            Ok(give_back)
+        })
+    })
 }
 
 async fn open_audit(args: &ServeArgs, registry: &mut Registry) -> anyhow::Result<(AuditSink, AuditTask)> {

@@ -1,56 +1,9 @@
 //! Host names under which tenants are reached.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-use model::{Request, hosts};
+use model::{HostnameAsk, hosts};
+use serde_json::Value;
 
 use super::Question;
-
-/// How long a name that was let in counts without having been seen.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Names that were let in and that the watch has not brought yet, with the tenant that has them.
-///
-/// Guarantee: of the requests that one process judges, no two tenants get the same name, in whatever order
-/// they and the watch arrive.
-#[derive(Debug, Default)]
-pub(super) struct Reserved(Mutex<BTreeMap<(String, String), (String, Instant)>>);
-
-impl Reserved {
-    /// Reserves names for a tenant; the first one that another tenant has, if there is one.
-    fn take(&self, tenant: &str, request: &Request, names: &[String], now: Instant) -> Option<String> {
-        let mut reserved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reserved.retain(|_, (_, until)| *until > now);
-        let meets = |one: &str, other: &str| one == other || covers(one, other) || covers(other, one);
-        let taken = names.iter().find(|name| {
-            reserved.iter().any(|((known, _), (holder, _))| holder != tenant && meets(known, name))
-        });
-        if let Some(name) = taken {
-            return Some(name.clone());
-        }
-        if !request.dry_run {
-            let until = now.checked_add(PATIENCE).unwrap_or(now);
-            for name in names {
-                reserved.insert((name.clone(), request.uid.clone()), (tenant.to_owned(), until));
-            }
-        }
-        None
-    }
-
-    /// Gives back what a review reserved.
-    pub(super) fn give_back(&self, request: &Request) {
-        let mut reserved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reserved.retain(|(_, uid), _| *uid != request.uid);
-    }
-}
-
-/// Whether a name such as `*.example.com` means another too, at any depth as with Gateways; the empty one means all.
-fn covers(wide: &str, name: &str) -> bool {
-    let below = |end: &str| name.strip_suffix(end).is_some_and(|first| !first.is_empty());
-    wide.is_empty() || wide.strip_prefix('*').is_some_and(below)
-}
 
 /// Host names are the tenant's, and no other tenant uses them.
 pub(super) fn are_not_the_tenants(question: &Question<'_>) -> Option<String> {
@@ -73,22 +26,38 @@ pub(super) fn are_not_the_tenants(question: &Question<'_>) -> Option<String> {
         return wrong;
     }
     let is_others = |namespace: &&str| question.tenants.name_for(namespace) != Some(tenant.name.as_str());
-    let stored = names.iter().find(|name| question.holdings.users_of(name).iter().any(is_others)).cloned();
-    let taken =
-        stored.or_else(|| question.reserved.take(&tenant.name, question.request, &names, question.now))?;
-    let shown =
-        if taken.is_empty() { "every host name".to_owned() } else { format!("the host name `{taken}`") };
-    Some(format!("{shown} is in use outside of the tenant: use another, or ask its user to give it up"))
+    let stored = names.iter().find(|name| question.holdings.users_of(name).iter().any(is_others));
+    stored.map(|name| in_use(name))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What a name is told that others have.
+pub(super) fn in_use(name: &str) -> String {
+    let shown =
+        if name.is_empty() { "every host name".to_owned() } else { format!("the host name `{name}`") };
+    format!(
+        "{shown} is in use outside of the tenant, or was a minute ago: use another, or ask its user to give it up"
+    )
+}
 
-    #[test]
-    fn a_wildcard_covers_what_is_below_and_no_name_covers_all() {
-        assert!(covers("*.example.com", "a.b.example.com") && covers("", "x"));
-        assert!(!covers("*.example.com", "example.com"));
-        assert!(!covers("a.example.com", "a.example.com"));
+/// The names that a request brings and that no other tenant may have.
+pub(super) fn to_claim(question: &Question<'_>) -> Option<HostnameAsk> {
+    let tenant = question.tenant()?;
+    if question.rules().all(|rules| rules.hosts.shared) {
+        return None;
     }
+    let mut names = hosts(question.object()?);
+    if let Some(old) = &question.request.old_object
+        && let Ok(old) = serde_json::from_slice::<Value>(old)
+    {
+        let had = hosts(&old);
+        names.retain(|name| had.binary_search(name).is_err());
+    }
+    let request = question.request;
+    let ask = HostnameAsk {
+        tenant: tenant.name.to_string(),
+        names,
+        request: request.uid.clone(),
+        dry_run: request.dry_run,
+    };
+    Some(ask).filter(|ask| !ask.names.is_empty())
 }

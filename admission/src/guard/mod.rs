@@ -27,14 +27,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Code, Holdings, Request, TenantIndex};
+use model::{Code, Holdings, HostnameAsk, Request, TenantIndex};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::pipeline::Phase;
-use hosts::Reserved;
 use question::{Asker, Question};
-use rules::RULES;
+use rules::{HOSTNAMES, RULES, has_hostnames};
 
 /// Whose work the cluster's own controllers do; they are under RBAC, and not under the guard.
 const CONTROLLERS: [&str; 2] = ["system:serviceaccounts:kube-system", "system:serviceaccounts:bailey-system"];
@@ -51,7 +50,6 @@ pub struct Guard {
     tenants: watch::Receiver<Arc<TenantIndex>>,
     holdings: watch::Receiver<Arc<Holdings>>,
     administrators: BTreeSet<String>,
-    reserved: Reserved,
 }
 
 /// A wall that a request ran into.
@@ -82,7 +80,7 @@ impl Guard {
         administrators: impl IntoIterator<Item = String>,
     ) -> Self {
         let administrators = administrators.into_iter().collect();
-        Self { tenants, holdings, administrators, reserved: Reserved::default() }
+        Self { tenants, holdings, administrators }
     }
 
     /// The names of all walls.
@@ -116,8 +114,7 @@ impl Guard {
     pub(crate) fn judge(&self, phase: Phase, request: &Request) -> Result<Option<Changed>, Wall> {
         let tenants = self.snapshot();
         let holdings = Arc::clone(&self.holdings.borrow());
-        let asker = Asker::new(&tenants, request, self.is_administrator(request), is_controller(request));
-        let question = Question::new(request, &tenants, &holdings, asker, &self.reserved);
+        let question = self.question(request, &tenants, &holdings);
         match phase {
             Phase::Mutate => {
                 let mut edits = namespaces::edits(&question)?;
@@ -142,12 +139,26 @@ impl Guard {
         request.user.groups.iter().any(|group| self.administrators.contains(group))
     }
 
-    /// Hears that a request which passed was refused after all: the host name it took is free again.
-    pub(crate) fn refused(&self, phase: Phase, request: &Request) {
-        if phase != Phase::Validate {
-            return;
+    /// The host names that a request brings and that have to be claimed for its tenant.
+    pub(crate) fn hostnames_of(&self, request: &Request) -> Option<HostnameAsk> {
+        if !has_hostnames(&request.resource) {
+            return None;
         }
-        self.reserved.give_back(request);
+        let rule = RULES.iter().find(|rule| rule.name == HOSTNAMES)?;
+        let tenants = self.snapshot();
+        let holdings = Arc::clone(&self.holdings.borrow());
+        let question = self.question(request, &tenants, &holdings);
+        rule.concerns(&question).then(|| hosts::to_claim(&question)).flatten()
+    }
+
+    fn question<'a>(
+        &self,
+        request: &'a Request,
+        tenants: &'a TenantIndex,
+        holdings: &'a Holdings,
+    ) -> Question<'a> {
+        let asker = Asker::new(tenants, request, self.is_administrator(request), is_controller(request));
+        Question::new(request, tenants, holdings, asker)
     }
 
     /// Waits, bounded, until a request's namespace is known, and for a Pod until its walls stand: those of a new one
@@ -165,6 +176,12 @@ impl Guard {
         // Past its time the rule refuses.
         let _late = tokio::time::timeout_at(latest.into(), tenants.wait_for(stands)).await;
     }
+}
+
+/// The wall that a host name of another tenant is.
+pub(crate) fn taken(hostname: &str) -> Wall {
+    let message = format!("wall `{HOSTNAMES}`: {}", hosts::in_use(hostname));
+    Wall { rule: HOSTNAMES, code: Code::TenantDenied, message }
 }
 
 /// Whether one of the cluster's own controllers asks.

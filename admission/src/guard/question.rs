@@ -3,13 +3,11 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use model::{Holdings, Operation, Request, Rules, Tenant, TenantIndex, TenantRole};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::hosts::Reserved;
 use super::pods::{PodSpec, pod_of};
 
 /// What a rule is asked. What several rules read is read once.
@@ -18,9 +16,7 @@ pub(super) struct Question<'a> {
     pub(super) tenants: &'a TenantIndex,
     pub(super) holdings: &'a Holdings,
     pub(super) asker: Asker<'a>,
-    pub(super) reserved: &'a Reserved,
-    pub(super) now: Instant,
-    /// The same moment, as calendars have it.
+    /// Now, as calendars have it.
     pub(super) time: OffsetDateTime,
     tenant: Option<&'a Arc<Tenant>>,
     pod: OnceCell<Result<Option<PodSpec>, String>>,
@@ -73,7 +69,6 @@ impl<'a> Question<'a> {
         tenants: &'a TenantIndex,
         holdings: &'a Holdings,
         asker: Asker<'a>,
-        reserved: &'a Reserved,
     ) -> Self {
         let tenant = tenants.name_for(&request.namespace).and_then(|name| tenants.tenant(name));
         Self {
@@ -81,8 +76,6 @@ impl<'a> Question<'a> {
             tenants,
             holdings,
             asker,
-            reserved,
-            now: Instant::now(),
             time: OffsetDateTime::now_utc(),
             tenant,
             pod: OnceCell::new(),

@@ -1,6 +1,6 @@
 //! The table: one rule a row, with what it concerns and who may pass.
 
-use model::{Code, Operation};
+use model::{Code, GroupVersionResource, Operation};
 
 use super::pods::{self, images, placement, resources, volumes};
 use super::{
@@ -47,6 +47,9 @@ enum Audience {
 
 use Audience::{All, Members, Users, UsersAndControllers};
 use Concerned::{Everything, One, Some as Several};
+
+/// The name of the rule of host names.
+pub(super) const HOSTNAMES: &str = "hostnames";
 
 const CREATE: &[Operation] = &[Operation::Create];
 const WRITES: &[Operation] = &[Operation::Create, Operation::Update];
@@ -163,7 +166,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("endpoints", ENDPOINTS, WRITES, Members, services::are_written_by_hand),
     rule("ingress-class", One("networking.k8s.io", "ingresses"), WRITES, Users, classes::is_foreign_ingress),
     rule("gateway-class", One(GATEWAY, "gateways"), WRITES, Users, classes::is_foreign_gateway),
-    rule("hostnames", HOSTS, WRITES, Users, hosts::are_not_the_tenants),
+    rule(HOSTNAMES, HOSTS, WRITES, Users, hosts::are_not_the_tenants),
     // When.
     Rule {
         code: Code::TenantNotReady,
@@ -194,6 +197,11 @@ impl Concerned {
             Self::Some(all) => all.contains(&(group, name)),
         }
     }
+}
+
+/// Whether objects of this kind have host names.
+pub(super) fn has_hostnames(resource: &GroupVersionResource) -> bool {
+    HOSTS.holds(&resource.group, &resource.resource)
 }
 
 impl Rule {

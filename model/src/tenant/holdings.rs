@@ -1,5 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
+use super::hosts::{covers, wildcards_above};
+
 /// What tenants hold that there is only one of in the cluster, as it was at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Holdings {
@@ -45,19 +47,9 @@ impl Holdings {
             users.extend(self.hosts.get(host).into_iter().flatten().map(String::as_str));
         };
         add(host);
-        add("");
-        let mut rest = host;
-        while let Some((_, above)) = rest.split_once('.') {
-            add(&format!("*.{above}"));
-            rest = above;
-        }
-        match host.strip_prefix('*') {
-            _ if host.is_empty() => self.hosts.keys().for_each(|host| add(host)),
-            Some(end) => {
-                let below = |name: &&String| name.strip_suffix(end).is_some_and(|first| !first.is_empty());
-                self.hosts.keys().filter(below).for_each(|host| add(host));
-            }
-            None => {}
+        wildcards_above(host).iter().for_each(|wide| add(wide));
+        if host.is_empty() || host.starts_with('*') {
+            self.hosts.keys().filter(|name| covers(host, name)).for_each(|name| add(name));
         }
         users
     }

@@ -37,11 +37,65 @@ fn plain(name: &str) -> String {
     name.strip_suffix('.').map(str::to_owned).unwrap_or(name)
 }
 
+/// The names that mean a host name too and that a look-up finds: of `a.b.c` these are `*.b.c`, `*.c` and the empty one.
+pub fn wildcards_above(name: &str) -> Vec<String> {
+    let mut wide = Vec::new();
+    let mut rest = name;
+    while let Some((_, above)) = rest.split_once('.') {
+        wide.push(format!("*.{above}"));
+        rest = above;
+    }
+    wide.push(String::new());
+    wide.retain(|wide| wide != name);
+    wide
+}
+
+/// Whether a name such as `*.example.com` means another too, at any depth as with Gateways; the empty one means all.
+pub fn covers(wide: &str, name: &str) -> bool {
+    let below = |end: &str| name.strip_suffix(end).is_some_and(|first| !first.is_empty());
+    wide != name && (wide.is_empty() || wide.strip_prefix('*').is_some_and(below))
+}
+
+/// Host names that a request wants for a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostnameAsk {
+    /// The tenant.
+    pub tenant: String,
+    /// The names, each once.
+    pub names: Vec<String>,
+    /// The uid of the request's review.
+    pub request: String,
+    /// Whether nothing is to be kept.
+    pub dry_run: bool,
+}
+
+/// Why a request does not get its host names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostnameFault {
+    /// Another tenant has this one, or one that means it too.
+    Taken(String),
+    /// It could not be found out whether they are free, because of this.
+    Unavailable(String),
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_wildcard_covers_what_is_below_and_no_name_covers_all() {
+        assert!(covers("*.example.com", "a.b.example.com") && covers("", "x") && covers("*.com", "*.a.com"));
+        assert!(!covers("*.example.com", "example.com"));
+        assert!(!covers("a.example.com", "a.example.com") && !covers("", "") && !covers("*.a", "*.a"));
+        assert_eq!(wildcards_above("a.b.c"), ["*.b.c", "*.c", ""]);
+        assert_eq!(wildcards_above("*.b.c"), ["*.c", ""]);
+        assert!(wildcards_above("").is_empty());
+        for name in ["a.b.c", "*.b.c", "x"] {
+            assert!(wildcards_above(name).iter().all(|wide| covers(wide, name)), "{name}");
+        }
+    }
 
     #[test]
     fn every_place_of_a_host_name_is_read() {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::LabelSelector;
 
 pub use holdings::{Holder, Holdings};
-pub use hosts::hosts;
+pub use hosts::{HostnameAsk, HostnameFault, covers, hosts, wildcards_above};
 pub use index::TenantIndex;
 pub use rules::{
     ClassKind, ClassRule, ConnectRules, HostRules, ImageRules, MetadataRules, ResourceRules, Rules,

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::binding::PolicyBinding;
 use super::exception::PolicyException;
+use super::hostname::HostnameClaim;
 use super::isolation::IsolationProfile;
 use super::ledger::QuotaLedger;
 use super::policy::Policy;
@@ -23,6 +24,7 @@ pub fn crds() -> Result<Vec<Value>, serde_json::Error> {
         Tenant::crd(),
         IsolationProfile::crd(),
         PolicyException::crd(),
+        HostnameClaim::crd(),
         QuotaLedger::crd(),
         QuotaRequest::crd(),
     ];

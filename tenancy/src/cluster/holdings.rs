@@ -32,6 +32,11 @@ enum Kind {
     TlsRoute,
 }
 
+/// The kinds of objects that have host names.
+pub(crate) fn host_kinds() -> impl Iterator<Item = ApiResource> {
+    Kind::ALL.into_iter().filter(|kind| *kind != Kind::Volume).map(Kind::resource)
+}
+
 impl Kind {
     const ALL: [Self; 6] =
         [Self::Volume, Self::Ingress, Self::Gateway, Self::HttpRoute, Self::GrpcRoute, Self::TlsRoute];

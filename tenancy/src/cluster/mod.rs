@@ -28,6 +28,7 @@ use crate::api::ModuleLocation;
 use crate::api::exception::State;
 use crate::budgets::{self, Budgets};
 use crate::controllers;
+use crate::hostnames::{self, Hostnames};
 use crate::status::{self, StatusReport, StatusWriter};
 use crate::tasks::{Task, Tasks};
 use lookups::Lookups;
@@ -36,6 +37,7 @@ pub use state::{ClusterState, WatchState};
 use tenants::Tenants;
 
 pub(crate) use exceptions::All as AllExceptions;
+pub(crate) use holdings::host_kinds;
 pub(crate) use objects::{Observed, ObservedObjects};
 pub(crate) use retry::{Retry, api_message, http_status, map_event, shown, watch_pauses};
 
@@ -76,6 +78,8 @@ pub struct Cluster {
     pub holdings: watch::Receiver<Arc<Holdings>>,
     /// Whether all of that is listed.
     pub holdings_synced: watch::Receiver<bool>,
+    /// Who has which host name.
+    pub hostnames: Hostnames,
     all_exceptions: watch::Receiver<Arc<AllExceptions>>,
     client: Client,
     lookups: Lookups,
@@ -119,6 +123,9 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
         );
         watches.push(tasks.spawn("tenant controller", controllers::run(client.clone(), follow)));
         watches.push(tasks.spawn("quota requests", requests));
+        let upkeep =
+            hostnames::upkeep(client.clone(), held.0.clone(), of_tenants.index.clone(), held.1.clone());
+        watches.push(tasks.spawn("host names", upkeep));
     }
     watches.push(tasks.spawn("exceptions", exceptions::run(client.clone(), excepted)));
     let status = options.write_status.then(|| {
@@ -138,6 +145,7 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
         all_exceptions,
         holdings: held.0,
         holdings_synced: held.1,
+        hostnames: Hostnames::new(reader.clone()),
         client: reader,
         lookups,
         objects: handles.state,

@@ -1,6 +1,7 @@
 //! Requests that race each other, the watch and the controllers, on a real API server: each race is run often
 //! enough to be lost now and then without what holds it.
 
+mod hostnames;
 mod limits;
 mod newborn;
 mod rights;
