@@ -29,7 +29,10 @@ enum Kind {
     Gateway,
     HttpRoute,
     GrpcRoute,
+    // Gateway API 1.5, 1.3 and older ones; where several are served the same objects are seen several times.
     TlsRoute,
+    TlsRouteAlpha3,
+    TlsRouteAlpha2,
 }
 
 /// The kinds of objects that have host names.
@@ -38,8 +41,16 @@ pub(crate) fn host_kinds() -> impl Iterator<Item = ApiResource> {
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Volume, Self::Ingress, Self::Gateway, Self::HttpRoute, Self::GrpcRoute, Self::TlsRoute];
+    const ALL: [Self; 8] = [
+        Self::Volume,
+        Self::Ingress,
+        Self::Gateway,
+        Self::HttpRoute,
+        Self::GrpcRoute,
+        Self::TlsRoute,
+        Self::TlsRouteAlpha3,
+        Self::TlsRouteAlpha2,
+    ];
 
     fn resource(self) -> ApiResource {
         let (group, version, kind, plural) = match self {
@@ -48,7 +59,9 @@ impl Kind {
             Self::Gateway => ("gateway.networking.k8s.io", "v1", "Gateway", "gateways"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
             Self::GrpcRoute => ("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes"),
-            Self::TlsRoute => ("gateway.networking.k8s.io", "v1alpha3", "TLSRoute", "tlsroutes"),
+            Self::TlsRoute => ("gateway.networking.k8s.io", "v1", "TLSRoute", "tlsroutes"),
+            Self::TlsRouteAlpha3 => ("gateway.networking.k8s.io", "v1alpha3", "TLSRoute", "tlsroutes"),
+            Self::TlsRouteAlpha2 => ("gateway.networking.k8s.io", "v1alpha2", "TLSRoute", "tlsroutes"),
         };
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
     }

@@ -16,6 +16,7 @@ const KINDS: [(&str, &str, &str); 3] = [
 
 /// The definition of a kind, as far as it matters here.
 fn definition((kind, version, plural): (&str, &str, &str)) -> Value {
+    let versions = std::collections::BTreeSet::from(["v1", version]);
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -27,10 +28,11 @@ fn definition((kind, version, plural): (&str, &str, &str)) -> Value {
             "group": "gateway.networking.k8s.io",
             "scope": "Namespaced",
             "names": {"plural": plural, "singular": kind.to_lowercase(), "kind": kind},
-            "versions": [{
-                "name": version, "served": true, "storage": true,
+            // As with a Gateway API that serves an old version beside the new one.
+            "versions": versions.iter().map(|name| json!({
+                "name": name, "served": true, "storage": *name == version,
                 "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-            }],
+            })).collect::<Vec<_>>(),
         },
     })
 }
