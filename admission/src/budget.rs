@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use model::{Amount, Code, Operation, Request, TENANT_LABEL, TenantIndex, TenantRole, is_bytes};
 use quota::desk::{Desk, Full, Refused};
 use quota::ledger::{Ask, Charges, Kind, NAMESPACES, Owner, Place, counted_as};
-use quota::measure::{MeasureError, measure, unspecified};
+use quota::measure::{MeasureError, Measured, Sum, add_up, add_up_scale, measure, unspecified};
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -15,6 +15,8 @@ use crate::guard::is_controller;
 
 /// How long after its review a request may still be stored: the API server's own bound of 34 s, and a margin.
 const LEASE: Duration = Duration::from_secs(40);
+/// The subresource that changes the replicas of a workload.
+const SCALE: &str = "scale";
 /// How long before a request's deadline its answer has to be known.
 const MARGIN: Duration = Duration::from_millis(200);
 
@@ -70,7 +72,7 @@ impl Budgets {
     /// What a request asks of budgets; `None` where it concerns none.
     fn growth(&self, request: &Request) -> Result<Option<Ask>, Refusal> {
         let writes = matches!(request.operation, Operation::Create | Operation::Update);
-        let counts = request.sub_resource.is_empty() || request.sub_resource == "resize";
+        let counts = matches!(request.sub_resource.as_str(), "" | "resize" | SCALE);
         let Some(object) = request.object.as_deref().filter(|_| writes && counts) else { return Ok(None) };
         // Administrators and controllers give a tenant namespaces beyond its limit.
         if request.is_namespace() && (self.is_administrator(request) || is_controller(request)) {
@@ -92,8 +94,17 @@ impl Budgets {
         let stays = !request.is_cluster_scoped() || before.as_ref() == Some(&tenant);
         let old = request.old_object.as_deref().filter(|_| stays);
         self.says_all(&kind, &tenant, request, object)?;
-        let (after, class) = self::charges(&kind, object)?;
-        let (before, _) = old.map_or(Ok((Charges::default(), None)), |old| self::charges(&kind, old))?;
+        let sums = self.desk.read(|ledger| ledger.sums(&kind));
+        // What others are held to asks nothing of this one.
+        let own = |sum: &&Sum| self.desk.read(|ledger| ledger.limits(&tenant, sum.resource_name()));
+        let sums: Vec<&Sum> = sums.iter().filter(own).collect();
+        let charges = |object: &[u8]| match request.sub_resource.as_str() {
+            SCALE => charges_of_scale(&kind, &sums, object),
+            _ => charges(&kind, &sums, object),
+        };
+        let (after, class) = charges(object).map_err(|error| unmeasured(&error))?;
+        // What could not be read counted nothing so far.
+        let (before, _) = old.and_then(|old| charges(old).ok()).unwrap_or_default();
         let meta = identity(Some(object));
         let from = request
             .old_object
@@ -217,9 +228,16 @@ fn unmeasured(error: &MeasureError) -> Refusal {
 }
 
 /// What an object counts as, and the PriorityClass of a Pod.
-fn charges(kind: &Kind, object: &[u8]) -> Result<(Charges, Option<Arc<str>>), Refusal> {
-    let measured = measure(&kind.group, &kind.resource, object).map_err(|error| unmeasured(&error))?;
-    Ok(counted_as(kind, &measured))
+type Counted = (Charges, Option<Arc<str>>);
+
+fn charges(kind: &Kind, sums: &[&Sum], object: &[u8]) -> Result<Counted, MeasureError> {
+    let measured = measure(&kind.group, &kind.resource, object)?;
+    Ok(counted_as(kind, &measured, &add_up(sums.iter().copied(), object)?))
+}
+
+/// What the object of a request to `scale` says of the one that it scales: only what depends on the replicas.
+fn charges_of_scale(kind: &Kind, sums: &[&Sum], object: &[u8]) -> Result<Counted, MeasureError> {
+    Ok(counted_as(kind, &Measured::default(), &add_up_scale(sums.iter().copied(), object)?))
 }
 
 #[derive(Deserialize, Default)]

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use crate::measure::GroupResource as Kind;
-use crate::measure::Measured;
+use crate::measure::{Amounts as Summed, Measured};
 
 /// What amounts are added up by: the smallest part of a budget that a replica holds a share of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,12 +48,13 @@ pub struct Stored {
     pub charges: Charges,
 }
 
-/// What a measured object is to the ledger: its charges, and the PriorityClass of a Pod. Requests and stored objects
-/// have to be read alike.
-pub fn counted_as(kind: &Kind, measured: &Measured) -> (Charges, Option<Arc<str>>) {
+/// What a measured object is to the ledger, with what sums say of it: its charges, and the PriorityClass of a Pod.
+/// Requests and stored objects have to be read alike.
+pub fn counted_as(kind: &Kind, measured: &Measured, sums: &Summed) -> (Charges, Option<Arc<str>>) {
     let is_pod = kind.resource == "pods" && kind.group.is_empty();
     let class = measured.priority_class().or(is_pod.then_some("")).map(Arc::from);
-    let charges = measured.amounts.iter().map(|(name, amount)| (Arc::from(name.as_ref()), *amount));
+    let all = measured.amounts.iter().chain(sums);
+    let charges = all.map(|(name, amount)| (Arc::from(name.as_ref()), *amount));
     (charges.collect(), class)
 }
 

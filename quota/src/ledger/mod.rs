@@ -38,6 +38,8 @@ use std::sync::Arc;
 
 use model::TenantIndex;
 
+use crate::measure::Sum;
+
 pub use account::{Account, Amounts, Charges, Kind, Place, Stored, counted_as};
 pub use decide::{Answer, Ask, Ticket};
 pub use draft::{Demand, Draft};
@@ -66,6 +68,8 @@ pub struct Ledger {
     books: BTreeMap<Arc<str>, Book>,
     /// The kinds that resource names are about.
     kinds: BTreeMap<Arc<str>, BTreeSet<Arc<Kind>>>,
+    /// What is read of the fields of a kind.
+    sums: BTreeMap<Kind, Arc<[Sum]>>,
     /// Kinds whose versions went back, with the domains whose persisted horizons do not say so yet.
     rolled_back: BTreeMap<Arc<Kind>, BTreeSet<Arc<str>>>,
     /// Until when this replica may decide: afterwards others may have taken its shares.
@@ -106,6 +110,7 @@ impl Ledger {
             horizons: BTreeMap::new(),
             books: BTreeMap::new(),
             kinds: BTreeMap::new(),
+            sums: BTreeMap::new(),
             rolled_back: BTreeMap::new(),
             fence: 0,
         }
@@ -150,13 +155,27 @@ impl Ledger {
         }
     }
 
-    /// Counts these kinds and no others, for these resource names.
+    /// Counts these kinds and no others, for these resource names. A kind of which other fields are read now has to be
+    /// listed again.
     pub fn set_kinds(&mut self, kinds: BTreeMap<Arc<str>, BTreeSet<Arc<Kind>>>) {
-        let all: BTreeSet<_> = kinds.values().flatten().cloned().collect();
+        let mut all: BTreeSet<_> = kinds.values().flatten().cloned().collect();
+        let sums = sums_of(kinds.keys());
+        all.retain(|kind| names(self.sums.get(kind)).eq(names(sums.get(kind))));
         for (_, listed) in self.objects.retain(&all) {
             self.forget(listed);
         }
-        self.kinds = kinds;
+        (self.kinds, self.sums) = (kinds, sums);
+    }
+
+    /// Whether a tenant is limited in a resource.
+    pub fn limits(&self, tenant: &str, resource: &str) -> bool {
+        let domain = self.domains.of_tenant(tenant).map(|(_, domain)| domain);
+        domain.is_some_and(|domain| domain.resources(tenant).any(|limited| **limited == *resource))
+    }
+
+    /// The sums over fields of a kind that some tenant is limited in.
+    pub fn sums(&self, kind: &Kind) -> Arc<[Sum]> {
+        self.sums.get(kind).cloned().unwrap_or_default()
     }
 
     /// The names of all domains, those that have only shares left among them.
@@ -310,4 +329,17 @@ impl Ledger {
             self.attribute(self.tenant_of(&namespace, &stored), &stored, true);
         }
     }
+}
+
+/// The sums that resource names mean, by the kind that they are of.
+fn sums_of<'a>(resources: impl Iterator<Item = &'a Arc<str>>) -> BTreeMap<Kind, Arc<[Sum]>> {
+    let mut sums: BTreeMap<Kind, Vec<Sum>> = BTreeMap::new();
+    for sum in resources.filter_map(|name| Sum::named(name)?.ok()) {
+        sums.entry(sum.kind().clone()).or_default().push(sum);
+    }
+    sums.into_iter().map(|(kind, sums)| (kind, sums.into())).collect()
+}
+
+fn names(sums: Option<&Arc<[Sum]>>) -> impl Iterator<Item = &str> {
+    sums.into_iter().flat_map(|sums| sums.iter().map(Sum::resource_name))
 }

@@ -19,7 +19,7 @@
 //! | Services | `UPDATE` | `services.nodeports`, `services.loadbalancers` |
 //! | PersistentVolumeClaims | `UPDATE`, `UPDATE` of `…/status` | `requests.storage`, its attributes classes |
 //! | ResourceClaims | `UPDATE` | devices |
-//! | any with a [`Sum`] | `UPDATE`, and of `…/status` if the path leads there | the sum |
+//! | any with a [`Sum`] | `UPDATE`, and of `…/scale` where it reads the replicas | the sum |
 //!
 //! Kubernetes refuses a change by its quota only for those without `/status` and for that of
 //! PersistentVolumeClaims: others are reports of what is so already.
@@ -41,10 +41,10 @@ use thiserror::Error;
 use time::OffsetDateTime;
 
 pub use devices::OwnerPod;
-pub use names::{GroupResource, UnknownResource, canonical, kinds_of};
+pub use names::{GroupResource, UnknownResource, canonical, is_of_kubernetes, kinds_of};
 pub use pods::unspecified;
 pub use scopes::{Operator, PodScopes, Scope, Scopes};
-pub use sums::{Sum, SumError, add_up};
+pub use sums::{Sum, SumError, add_up, add_up_scale};
 
 /// Amounts by canonical resource name, in billionths, as `model::quantity` has them. Never negative.
 pub type Amounts = BTreeMap<Cow<'static, str>, i128>;

@@ -5,6 +5,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::Sum;
+
 /// Between a storage class and what is counted of it.
 pub(super) const STORAGE_CLASS: &str = ".storageclass.storage.k8s.io/";
 /// After a device class.
@@ -108,11 +110,11 @@ pub fn canonical(name: &str) -> Cow<'_, str> {
 ///
 /// # Errors
 ///
-/// If no kind does. [`Sum`](super::Sum)s have names of their own, which are not known here.
+/// If no kind does, or the name means a [`Sum`] that there cannot be.
 pub fn kinds_of(name: &str) -> Result<Vec<GroupResource>, UnknownResource> {
     let unknown = |hint: String| UnknownResource { name: name.to_owned(), hint };
-    if name.starts_with("sum/") {
-        return Err(unknown("a sum is of the kind that its definition names".to_owned()));
+    if let Some(sum) = Sum::named(name) {
+        return sum.map(|sum| vec![sum.kind().clone()]).map_err(|error| unknown(error.to_string()));
     }
     if !is_qualified(name, 0) {
         return Err(unknown(format!("it is not well written; {}", examples())));
@@ -173,6 +175,18 @@ pub(super) fn count(group: &str, resource: &str) -> Cow<'static, str> {
         return short.map_or_else(|| Cow::Owned(format!("count/{resource}")), Cow::Borrowed);
     }
     Cow::Owned(format!("count/{resource}.{group}"))
+}
+
+/// Whether a plural name and a group are written as Kubernetes has them.
+pub(super) fn is_kind(resource: &str, group: &str) -> bool {
+    let written = |name: &str| is_qualified(name, 0);
+    let plain = !resource.contains(['.', '_', '/']) && resource == resource.to_lowercase();
+    plain && if group.is_empty() { written(resource) } else { written(&format!("{group}/{resource}")) }
+}
+
+/// Whether a ResourceQuota of Kubernetes may have this name too: all but [`Sum`]s.
+pub fn is_of_kubernetes(name: &str) -> bool {
+    Sum::named(name).is_none()
 }
 
 /// Whether objects of a kind are never counted.
@@ -279,7 +293,7 @@ mod tests {
             ("events", "such are"),
             ("count/events", "Kubernetes does not count these objects"),
             ("count/events.events.k8s.io", "Kubernetes does not count these objects"),
-            ("sum/disks", "a sum is of the kind that its definition names"),
+            ("sum/disks", "a sum has a JSONPath after its kind"),
             ("", "it is not well written"),
             ("count/", "it is not well written"),
             ("a/b/c", "it is not well written"),

@@ -1,36 +1,54 @@
 //! Sums over the fields of any kind: what a budget may name that Kubernetes does not count.
+//!
+//! The name says all there is to know: `sum/clusters.example.com:$.spec.size` adds what a JSONPath (RFC 9535) finds in
+//! objects of a kind, `count/clusters.example.com:$.spec.pools[*]` counts how much it finds. So there is nothing else to
+//! declare, to change meanwhile or to lose.
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use serde_json_path::JsonPath;
 use thiserror::Error;
 
-use super::{Amounts, GroupResource, MeasureError, json, number};
+use super::{Amounts, GroupResource, MeasureError, json, names, number};
 
-const PATH: usize = 512;
-const NAME: usize = 63;
+/// The longest name, in bytes: it is shown in messages and stored with every share.
+const NAME: usize = 317;
 /// How deep brackets may be in a path: reading them takes time and stack for each.
 const DEPTH: usize = 8;
 
-/// An amount that is the sum of fields of an object, as resource `sum/<name>`.
+/// An amount that is read from fields of an object.
 #[derive(Debug, Clone)]
 pub struct Sum {
     resource_name: String,
     kind: GroupResource,
     path: JsonPath,
+    /// Whether what the path finds is added up, and not only counted.
+    adds: bool,
 }
 
-/// Why a sum cannot be defined.
+/// Why there is no such sum.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SumError {
-    /// The name is empty, too long, or has other characters.
+    /// The name is too long.
+    #[error("it is longer than 317 bytes")]
+    Long,
+    /// What is before the path is no kind.
+    #[error("`{0}` is no kind: it is written as the plural name, a dot and the group, such as `jobs.batch`")]
+    Kind(String),
+    /// Objects of the kind are never counted.
+    #[error("Kubernetes does not count these objects")]
+    Ignored,
+    /// There is no path.
+    #[error("a sum has a JSONPath after its kind, such as `sum/clusters.example.com:$.spec.size`")]
+    NoPath,
+    /// The path goes to what is reported, and not asked for.
     #[error(
-        "`{0}` cannot name a sum: it takes up to 63 of a-z, 0-9 and `-`, and letters or digits at both ends"
+        "its path leads to the status, which says what is and asks for nothing: no request could be refused"
     )]
-    Name(String),
-    /// The path is too long or too deep.
-    #[error("the path {0}")]
+    Status,
+    /// The path is too deep.
+    #[error("its path {0}")]
     Bound(&'static str),
     /// It is no JSONPath.
     #[error("`{path}` is no JSONPath: {reason}")]
@@ -43,24 +61,49 @@ pub enum SumError {
 }
 
 impl Sum {
-    /// A sum over what a JSONPath finds in objects of a kind: RFC 9535, without `match` and `search`.
+    /// The sum that a resource name means; `None` for one that means none. The path is a JSONPath without `match` and
+    /// `search`.
     ///
     /// # Errors
     ///
-    /// If the name or path is not well written, or the path is longer or deeper than any that is needed.
-    pub fn new(name: &str, kind: GroupResource, path: &str) -> Result<Self, SumError> {
-        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let edges = !name.starts_with('-') && !name.ends_with('-');
-        if name.is_empty() || name.len() > NAME || !edges || !name.bytes().all(known) {
-            return Err(SumError::Name(name.chars().take(NAME).collect()));
+    /// If the kind or the path is not well written, or the path leads nowhere a request could be held to.
+    pub fn named(name: &str) -> Option<Result<Self, SumError>> {
+        let adds = name.starts_with("sum/");
+        let (kind, path) = match (name.strip_prefix("sum/"), name.strip_prefix("count/")) {
+            (Some(rest), _) => rest.split_once(':').unwrap_or((rest, "")),
+            (None, rest) => rest?.split_once(':')?,
+        };
+        Some(Self::read(name, kind, path, adds))
+    }
+
+    fn read(name: &str, kind: &str, path: &str, adds: bool) -> Result<Self, SumError> {
+        if name.len() > NAME {
+            return Err(SumError::Long);
+        }
+        let (resource, group) = kind.split_once('.').unwrap_or((kind, ""));
+        if kind.ends_with('.') || !names::is_kind(resource, group) {
+            return Err(SumError::Kind(kind.to_owned()));
+        }
+        if names::is_ignored(group, resource) {
+            return Err(SumError::Ignored);
+        }
+        if path.is_empty() {
+            return Err(SumError::NoPath);
         }
         bounded(path)?;
         let parsed = JsonPath::parse(path)
             .map_err(|error| SumError::Path { path: path.to_owned(), reason: error.to_string() })?;
-        Ok(Self { resource_name: format!("sum/{name}"), kind, path: parsed })
+        // It finds something in an object that has nothing but a status.
+        let reported = json!({"status": 1});
+        let leads = ["$.status", "$['status']", "$[\"status\"]"];
+        if leads.iter().any(|lead| path.starts_with(lead)) || !parsed.query(&reported).is_empty() {
+            return Err(SumError::Status);
+        }
+        let kind = GroupResource::new(group, resource);
+        Ok(Self { resource_name: name.to_owned(), kind, path: parsed, adds })
     }
 
-    /// Its resource name, `sum/<name>`.
+    /// Its resource name.
     pub fn resource_name(&self) -> &str {
         &self.resource_name
     }
@@ -70,13 +113,17 @@ impl Sum {
         &self.kind
     }
 
-    /// The sum of one object, in billionths. What the path does not find counts nothing.
+    /// What one object has of it, in billionths. What the path does not find counts nothing.
     ///
     /// # Errors
     ///
-    /// If a value that the path finds is neither a number nor a quantity, or is negative.
+    /// If a value that is added is neither a number nor a quantity, or is negative.
     pub fn of(&self, object: &Value) -> Result<i128, MeasureError> {
-        self.path.query(object).iter().try_fold(0_i128, |sum, value| {
+        let found = self.path.query(object);
+        if !self.adds {
+            return Ok(number::whole(u64::try_from(found.len()).unwrap_or(u64::MAX)));
+        }
+        found.iter().try_fold(0_i128, |sum, value| {
             let amount = amount(value)
                 .map_err(|reason| MeasureError::Sum { sum: self.resource_name.clone(), reason })?;
             Ok(sum.saturating_add(amount))
@@ -84,30 +131,39 @@ impl Sum {
     }
 }
 
-/// The sums of one object, of those that are about its kind.
+/// What these sums say of one object of their kind. It is read only where there are some.
 ///
 /// # Errors
 ///
 /// If the object is no JSON, or one of the sums finds what is no amount.
-pub fn add_up(sums: &[Sum], group: &str, resource: &str, object: &[u8]) -> Result<Amounts, MeasureError> {
-    let about = |sum: &&Sum| sum.kind.group == group && sum.kind.resource == resource;
-    let mut amounts = Amounts::new();
-    let mut sums = sums.iter().filter(about).peekable();
+pub fn add_up<'a>(sums: impl IntoIterator<Item = &'a Sum>, object: &[u8]) -> Result<Amounts, MeasureError> {
+    let mut sums = sums.into_iter().peekable();
     if sums.peek().is_none() {
-        return Ok(amounts);
+        return Ok(Amounts::new());
     }
     let object: Value = json::read(object)?;
-    for sum in sums {
-        amounts.insert(Cow::Owned(sum.resource_name.clone()), sum.of(&object)?);
-    }
-    Ok(amounts)
+    sums.map(|sum| Ok((Cow::Owned(sum.resource_name.clone()), sum.of(&object)?))).collect()
+}
+
+/// What the sums say of so many replicas alone: of a request to the subresource `scale`, whose object has nothing else of
+/// the one it changes.
+///
+/// # Errors
+///
+/// If the object is no JSON, or its replicas are no amount.
+pub fn add_up_scale<'a>(
+    sums: impl IntoIterator<Item = &'a Sum>,
+    object: &[u8],
+) -> Result<Amounts, MeasureError> {
+    let scale: Value = json::read(object)?;
+    let replicas = scale.pointer("/spec/replicas").cloned().unwrap_or_else(|| json!(0));
+    let scaled = json!({"spec": {"replicas": replicas}});
+    let amounts = sums.into_iter().map(|sum| Ok((Cow::Owned(sum.resource_name.clone()), sum.of(&scaled)?)));
+    amounts.collect()
 }
 
 /// Refuses what could take long by mistake: to go to every depth twice takes the square of the object's size.
 fn bounded(path: &str) -> Result<(), SumError> {
-    if path.len() > PATH {
-        return Err(SumError::Bound("is longer than 512 bytes"));
-    }
     if path.matches("..").count() > 1 {
         return Err(SumError::Bound("has `..` more than once"));
     }
@@ -149,7 +205,7 @@ mod tests {
     use super::*;
 
     fn sum(path: &str) -> Sum {
-        Sum::new("size", GroupResource::new("example.com", "clusters"), path).unwrap()
+        Sum::named(&format!("sum/clusters.example.com:{path}")).unwrap().unwrap()
     }
 
     #[test]
@@ -182,7 +238,7 @@ mod tests {
             (json!(-0.5), "`-5e-1` is negative"),
         ] {
             let error = sum("$.size").of(&json!({ "size": value })).unwrap_err();
-            assert_eq!(error.to_string(), format!("`sum/size`: {reason}"));
+            assert_eq!(error.to_string(), format!("`sum/clusters.example.com:$.size`: {reason}"));
         }
     }
 
@@ -193,32 +249,57 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_is_of_its_kind_only() {
-        let sums = [sum("$.size")];
-        let one = add_up(&sums, "example.com", "clusters", br#"{"size": 1}"#).unwrap();
-        assert_eq!(one, Amounts::from([(Cow::Borrowed("sum/size"), ONE)]));
-        assert_eq!(add_up(&sums, "", "pods", b"never read"), Ok(Amounts::new()));
-        assert!(matches!(add_up(&sums, "example.com", "clusters", b"{"), Err(MeasureError::Json(_))));
-        assert_eq!(
-            (sums[0].resource_name(), sums[0].kind().to_string()),
-            ("sum/size", "clusters.example.com".into())
-        );
+    fn what_is_found_is_counted_where_a_count_is_asked() {
+        let pools = Sum::named("count/clusters.example.com:$.spec.pools[?@.gpu]").unwrap().unwrap();
+        let cluster = json!({"spec": {"pools": [{"gpu": "a"}, {}, {"gpu": null}]}});
+        assert_eq!(pools.of(&cluster), Ok(2 * ONE));
+        assert_eq!(pools.of(&json!({})), Ok(0));
+    }
+
+    #[test]
+    fn the_name_says_all() {
+        let size = sum("$.size");
+        let name = "sum/clusters.example.com:$.size";
+        assert_eq!((size.resource_name(), size.kind().to_string()), (name, "clusters.example.com".into()));
+        let one = add_up([&size], br#"{"size": 1}"#).unwrap();
+        assert_eq!(one, Amounts::from([(Cow::Borrowed(name), ONE)]));
+        assert_eq!(add_up([], b"never read"), Ok(Amounts::new()));
+        assert!(matches!(add_up([&size], b"{"), Err(MeasureError::Json(_))));
+        let core = Sum::named("sum/services:$.spec.ports[*].port").unwrap().unwrap();
+        assert_eq!(core.kind(), &GroupResource::new("", "services"));
+        for name in ["count/jobs.batch", "pods", "requests.cpu", "a:b"] {
+            assert!(Sum::named(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn of_a_scale_only_the_replicas_are_known() {
+        let scale = br#"{"metadata": {"name": "web"}, "spec": {"replicas": 4}, "status": {"replicas": 9}}"#;
+        let all = |path: &str| add_up_scale(&[sum(path)], scale).map(|all| all.into_values().sum::<i128>());
+        assert_eq!(all("$.spec.replicas"), Ok(4 * ONE));
+        assert_eq!(all("$.spec.template.cpu"), Ok(0));
+        assert_eq!(add_up_scale(&[sum("$.spec.replicas")], b"{}").unwrap().into_values().sum::<i128>(), 0);
+        assert!(add_up_scale(&[sum("$.spec.replicas")], b"?").is_err());
     }
 
     #[test]
     fn bad_definitions_are_refused() {
-        let new = |name: &str, path: &str| Sum::new(name, GroupResource::new("", "pods"), path).map(|_| ());
-        for name in ["", "-a", "a-", "A", "a/b", "é"] {
-            assert_eq!(new(name, "$"), Err(SumError::Name(name.to_owned())));
+        let new = |kind: &str, path: &str| Sum::named(&format!("sum/{kind}:{path}")).unwrap().map(|_| ());
+        for kind in ["", "-a", "Pods", "a/b", "é", "jobs.", ".batch", "jobs.Batch", "a b"] {
+            assert_eq!(new(kind, "$"), Err(SumError::Kind(kind.to_owned())));
         }
-        assert!(new(&"a".repeat(64), "$").is_err());
-        for path in ["", "spec", "$.spec[", "$.a..", "$[?match(@.a, 'b')]", "$[?search(@.a, 'b')]"] {
-            assert!(matches!(new("a", path), Err(SumError::Path { .. })), "{path}");
+        assert_eq!(new("events", "$.count"), Err(SumError::Ignored));
+        assert_eq!(new("a", &"$".repeat(313)), Err(SumError::Long));
+        for path in ["spec", "$.spec[", "$.a..", "$[?match(@.a, 'b')]", "$[?search(@.a, 'b')]"] {
+            assert!(matches!(new("pods", path), Err(SumError::Path { .. })), "{path}");
         }
-        for path in
-            ["$..a..b".to_owned(), format!("$[?{}@.a{}]", "(".repeat(8), ")".repeat(8)), "$".repeat(513)]
-        {
-            assert!(matches!(new("a", &path), Err(SumError::Bound(_))), "{path}");
+        assert_eq!(Sum::named("sum/pods").unwrap().map(|_| ()), Err(SumError::NoPath));
+        assert_eq!(new("pods", ""), Err(SumError::NoPath));
+        for path in ["$.status", "$.status.size", "$['status'].size", "$.*", "$..*", "$[?@ > 0]"] {
+            assert_eq!(new("pods", path), Err(SumError::Status), "{path}");
+        }
+        for path in ["$..a..b".to_owned(), format!("$[?{}@.a{}]", "(".repeat(8), ")".repeat(8))] {
+            assert!(matches!(new("pods", &path), Err(SumError::Bound(_))), "{path}");
         }
     }
 }

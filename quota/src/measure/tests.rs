@@ -98,12 +98,10 @@ fn pod() -> impl Strategy<Value = Value> {
 }
 
 fn check(json: &[u8]) {
-    let sums = KINDS.map(|(group, resource)| {
-        Sum::new("a", GroupResource::new(group, resource), "$..requests.*").unwrap()
-    });
+    let sums = [Sum::named("sum/pods:$..requests.*").unwrap().unwrap()];
     for (group, resource) in KINDS {
         let measured = measure(group, resource, json).map(|measured| measured.amounts);
-        for amounts in measured.into_iter().chain(add_up(&sums, group, resource, json)) {
+        for amounts in measured.into_iter().chain(add_up(&sums, json)) {
             assert!(amounts.values().all(|amount| *amount >= 0), "{amounts:?}");
             for name in amounts.keys() {
                 assert_eq!(canonical(name), *name);
@@ -131,7 +129,8 @@ proptest! {
     #[test]
     fn no_name_makes_it_panic(name in "[a-z./-]{0,40}|\\PC{0,20}") {
         let _ = kinds_of(&name);
-        let _ = Sum::new(&name, GroupResource::new("", "pods"), &name);
+        let _ = Sum::named(&name);
+        let _ = kinds_of(&format!("sum/pods:{name}"));
         let once = canonical(&name);
         prop_assert_eq!(canonical(&once), &*once);
     }
@@ -192,7 +191,7 @@ fn what_is_no_json_or_too_deep_is_an_error() {
     assert!(measure("", "pods", deep("containers").as_bytes()).is_err());
     // What is not counted may be as deep as it likes: it is passed over.
     assert!(measure("", "pods", deep("other").as_bytes()).is_ok());
-    let sums = [Sum::new("a", GroupResource::new("", "pods"), "$..a").unwrap()];
-    assert!(matches!(add_up(&sums, "", "pods", deep("other").as_bytes()), Err(MeasureError::Json(_))));
+    let sums = [Sum::named("sum/pods:$..a").unwrap().unwrap()];
+    assert!(matches!(add_up(&sums, deep("other").as_bytes()), Err(MeasureError::Json(_))));
     assert!(matches!(measure("", "pods", b"1"), Err(MeasureError::Field { .. })));
 }

@@ -7,7 +7,7 @@ use kube::Client;
 use model::TenantIndex;
 use quota::desk::Desk;
 use quota::ledger::{Charges, Domains, Kind, Place, Stored, counted_as};
-use quota::measure::{Measured, kinds_of, measure};
+use quota::measure::{Amounts, Measured, Sum, add_up, kinds_of, measure};
 use tokio::sync::watch;
 
 use super::identity::Identity;
@@ -23,7 +23,8 @@ pub(super) struct Usage {
     client: Client,
     desk: Arc<Desk>,
     tasks: Tasks,
-    following: BTreeMap<Arc<Kind>, Task>,
+    /// The watches, with the sums that are read.
+    following: BTreeMap<Arc<Kind>, (Arc<[Sum]>, Task)>,
     domains: Arc<Domains>,
 }
 
@@ -64,33 +65,43 @@ impl Usage {
             kinds.insert(resource, known.into_iter().map(Arc::new).collect());
         }
         let wanted: BTreeSet<Arc<Kind>> = kinds.values().flatten().cloned().collect();
-        self.following.retain(|kind, _| wanted.contains(kind));
-        self.desk.change(|ledger| ledger.set_kinds(kinds));
-        for kind in wanted {
+        let sums = self.desk.change(|ledger| {
+            ledger.set_kinds(kinds);
+            wanted.iter().map(|kind| (Arc::clone(kind), ledger.sums(kind))).collect::<BTreeMap<_, _>>()
+        });
+        self.following.retain(|kind, (read, _)| sums.get(kind).is_some_and(|sums| same(read, sums)));
+        for (kind, sums) in sums {
             if !self.following.contains_key(&kind) {
-                let task = self.tasks.spawn(format!("use of {kind}"), self.follower(&kind));
-                self.following.insert(kind, task);
+                let task = self.tasks.spawn(format!("use of {kind}"), self.follower(&kind, &sums));
+                self.following.insert(kind, (sums, task));
             }
         }
     }
 
-    fn follower(&self, kind: &Arc<Kind>) -> impl Future<Output = ()> + Send + 'static {
-        let whole = WHOLE.contains(&(kind.group.as_str(), kind.resource.as_str()));
+    fn follower(&self, kind: &Arc<Kind>, sums: &Arc<[Sum]>) -> impl Future<Output = ()> + Send + 'static {
+        let whole = !sums.is_empty() || WHOLE.contains(&(kind.group.as_str(), kind.resource.as_str()));
         let source = Source {
             client: self.client.clone(),
             group: kind.group.clone(),
             resource: kind.resource.clone(),
             metadata_only: !whole,
         };
+        let (kind, sums) = (Arc::clone(kind), Arc::clone(sums));
         let (desk, mut reader) =
-            (Arc::clone(&self.desk), Reader { kind: Arc::clone(kind), known: HashSet::new(), horizon: 0 });
+            (Arc::clone(&self.desk), Reader { kind, sums, known: HashSet::new(), horizon: 0 });
         source.follow(move |seen| reader.tell(&desk, seen))
     }
+}
+
+/// Whether these are the same sums.
+fn same(some: &[Sum], others: &[Sum]) -> bool {
+    some.iter().map(Sum::resource_name).eq(others.iter().map(Sum::resource_name))
 }
 
 /// Reads what objects of a kind count as. Most objects of a kind count as the same: that is kept once.
 struct Reader {
     kind: Arc<Kind>,
+    sums: Arc<[Sum]>,
     known: HashSet<Charges>,
     /// What others had seen when the list began.
     horizon: u64,
@@ -134,13 +145,22 @@ impl Reader {
     }
 
     fn charges(&mut self, object: &str) -> (Charges, Option<Arc<str>>) {
-        let measured =
-            measure(&self.kind.group, &self.kind.resource, object.as_bytes()).unwrap_or_else(|error| {
-                // The API server took it; a later version of Kubernetes may know more than this one.
-                tracing::error!(kind = %self.kind, %error, "a stored object cannot be counted");
-                Measured::default()
-            });
-        let (charges, class) = counted_as(&self.kind, &measured);
+        let uncounted = |error| {
+            // The API server took it; a later version of Kubernetes may know more than this one.
+            tracing::error!(kind = %self.kind, %error, "a stored object cannot be counted");
+        };
+        let measured = measure(&self.kind.group, &self.kind.resource, object.as_bytes());
+        let measured = measured.map_err(uncounted).unwrap_or_else(|()| Measured::default());
+        let mut summed = Amounts::new();
+        // Each by itself: one that cannot be read takes nothing from the others.
+        for sum in self.sums.iter() {
+            match add_up([sum], object.as_bytes()) {
+                Ok(amounts) => summed.extend(amounts),
+                // Of tenants without this budget any value is let in.
+                Err(error) => tracing::debug!(kind = %self.kind, %error, "a sum counts nothing of an object"),
+            }
+        }
+        let (charges, class) = counted_as(&self.kind, &measured, &summed);
         match self.known.get(&charges) {
             Some(known) => (Arc::clone(known), class),
             None => {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Amount, Member, Tenant, TenantRole, is_bytes};
 use quota::ledger::{NAMESPACES, ONE};
+use quota::measure::is_of_kubernetes;
 use serde_json::{Value, json};
 
 use super::content::digest;
@@ -93,8 +94,8 @@ fn backstop(tenant: &Tenant) -> Option<((Kind, String), Manifest)> {
     let percent = i128::from(budget.backstop_percent?);
     let mut hard = serde_json::Map::new();
     for (resource, own) in &budget.hard {
-        // Kubernetes counts nothing of the whole cluster; and what a cohort lends has no bound of one tenant's own.
-        if resource.as_ref() == NAMESPACES {
+        // Kubernetes counts nothing of the whole cluster, and no sums; and what a cohort lends has no bound of one tenant's own.
+        if resource.as_ref() == NAMESPACES || !is_of_kubernetes(resource) {
             continue;
         }
         let most = match (&budget.cohort, budget.borrow.get(resource)) {

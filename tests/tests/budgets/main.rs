@@ -6,6 +6,7 @@ mod limits;
 mod pods;
 mod race;
 mod requests;
+mod sums;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ResourceQuota, Secret, ServiceAccount};
