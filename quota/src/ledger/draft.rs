@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::account::{Account, Amounts, Kind, add, gather, of};
 use super::limits::{Domain, Short};
+use super::reclaims::Reclaims;
 use super::shares::{Holder, Shares};
 use super::{Book, Ledger, Millis};
 
@@ -50,6 +51,7 @@ pub struct Draft {
     pub behind: Vec<Arc<Kind>>,
     limits: u64,
     written: Written,
+    reclaims: BTreeMap<Account, (i128, Millis)>,
 }
 
 impl Ledger {
@@ -81,6 +83,7 @@ impl Ledger {
         let mut mine = self.part_of(name, self.reservations.held());
         gather(&mut claims, &mine);
         let (mut fits, mut short) = (Vec::new(), Vec::new());
+        let mut reclaims = Reclaims::new(book, shares.reclaims_of_others(&self.me), now);
         for demand in demands {
             // What is held already needs no more room than it has.
             let covered = book.checked == book.limits
@@ -88,7 +91,7 @@ impl Ledger {
             if !behind.is_empty() && !covered {
                 continue;
             }
-            match domain.add(&mut claims, &demand.amounts) {
+            match reclaims.add(domain, &mut claims, &demand.amounts) {
                 Ok(()) => {
                     gather(&mut mine, &demand.amounts);
                     fits.push(demand.id);
@@ -98,7 +101,7 @@ impl Ledger {
         }
         let recalled = shares.holders.get(&self.me).is_some_and(|holder| holder.recalled);
         // Without a lease nothing can be given: the replica starts, or ends.
-        let spare = match recalled || !short.is_empty() || self.fence == 0 {
+        let spare = match recalled || !short.is_empty() || self.fence == 0 || !reclaims.is_empty() {
             true => Amounts::new(),
             false => {
                 self.spare(name, domain, demands, &mut claims, (shares.holders.len(), behind.is_empty()), now)
@@ -108,8 +111,14 @@ impl Ledger {
         let waits_for = recall(&mut shares, &self.me, !short.is_empty());
         let seen = self.part_of(name, &self.seen);
         self.raise_horizons(&mut shares, &seen, fewer);
-        let holder = Holder { amounts: mine.clone(), exact: spare.is_empty(), recalled: false };
-        if mine.is_empty() {
+        let wanted = if self.fence == 0 { Amounts::new() } else { reclaims.mine() };
+        let holder = Holder {
+            amounts: mine.clone(),
+            exact: spare.is_empty(),
+            recalled: false,
+            reclaims: wanted.clone(),
+        };
+        if mine.is_empty() && wanted.is_empty() {
             shares.holders.remove(&self.me);
         } else {
             shares.holders.insert(Arc::clone(&self.me), holder);
@@ -125,6 +134,7 @@ impl Ledger {
             behind,
             limits: book.limits,
             written: Written { amounts: mine, seen, reset },
+            reclaims: reclaims.into_mine(),
         })
     }
 
@@ -237,6 +247,7 @@ impl Ledger {
         book.shares = draft.shares.clone();
         book.version = Some(version);
         book.checked = draft.limits;
+        book.reclaims.clone_from(&draft.reclaims);
         for (account, amount) in &draft.written.seen {
             add(&mut self.seen, account, amount.saturating_neg());
         }
@@ -249,6 +260,7 @@ impl Ledger {
     pub fn confirm(&mut self, draft: &Draft) {
         if let Some(book) = self.books.get_mut(&draft.domain) {
             book.checked = draft.limits;
+            book.reclaims.clone_from(&draft.reclaims);
         }
     }
 
@@ -323,7 +335,9 @@ impl Ledger {
         let old = |account: &Account| {
             book.asked.get(account).is_none_or(|asked| now.saturating_sub(*asked) >= IDLE)
         };
-        mine.amounts.keys().any(|account| old(account) && self.available(domain, account) > 0)
+        let reclaims = Reclaims::new(book, Amounts::new(), now);
+        mine.reclaims != reclaims.mine()
+            || mine.amounts.keys().any(|account| old(account) && self.available(domain, account) > 0)
             || mine.amounts.keys().any(|account| of(&self.seen, account) > 0)
     }
 }

@@ -6,6 +6,7 @@
 mod cases;
 mod oracle;
 mod races;
+mod reclaims;
 
 use std::collections::VecDeque;
 
