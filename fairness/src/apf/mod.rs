@@ -9,14 +9,20 @@
 //! - [`entropy_bits`], [`covered`]: how well shuffle sharding keeps flows apart.
 //! - [`Width`], [`max_width`], [`list_width`]: how many seats a request takes.
 //! - [`default_levels`], [`default_schemas`]: what every cluster has from the start.
+//! - [`objects`]: its configuration as objects, and [`classify`]: which flow a request falls into.
+//! - [`plan`](mod@plan): what Bailey writes for tenants.
 
 mod adjust;
+mod classify;
 mod dealing;
 mod defaults;
 mod levels;
+pub mod objects;
+pub mod plan;
 mod width;
 
 pub use adjust::{ADJUSTMENT_SECONDS, AllocationFault, Demand, Item, Observation, Period, adjust, allocate};
+pub use classify::{About, Flow, Request, classify};
 pub use dealing::{MAX_ENTROPY_BITS, covered, entropy_bits};
 pub use defaults::{DefaultSchema, Distinguisher, default_levels, default_schemas};
 pub use levels::{DEFAULT_SERVER_SEATS, Kind, Level, Queuing, Seats, seats};
