@@ -4,7 +4,9 @@
 //! the API server, which request to serve next, and whether one may pass. It does no I/O and reads no clock.
 //!
 //! - [`apf`]: what API Priority and Fairness does with a configuration, and the configuration that Bailey writes.
+//! - [`queue`]: which request is served next.
 
 #![forbid(unsafe_code)]
 
 pub mod apf;
+pub mod queue;
