@@ -5,8 +5,10 @@
 //!
 //! - [`apf`]: what API Priority and Fairness does with a configuration, and the configuration that Bailey writes.
 //! - [`queue`]: which request is served next.
+//! - [`rates`]: how often each tenant may do what.
 
 #![forbid(unsafe_code)]
 
 pub mod apf;
 pub mod queue;
+pub mod rates;
