@@ -26,4 +26,4 @@ pub use classify::{About, Flow, Request, classify};
 pub use dealing::{MAX_ENTROPY_BITS, covered, entropy_bits};
 pub use defaults::{DefaultSchema, Distinguisher, default_levels, default_schemas};
 pub use levels::{DEFAULT_SERVER_SEATS, Kind, Level, Queuing, Seats, seats};
-pub use width::{ListSize, ServerVersion, Width, list_width, list_width_by_count, max_width};
+pub use width::{ListSize, ServerVersion, Width, list_width, list_width_by_count, max_width, mutating_width};

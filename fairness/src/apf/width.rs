@@ -43,10 +43,10 @@ pub fn max_width(level: &Level, seats: Seats, server: ServerVersion) -> Width {
     Width { list: most.min(list), mutating: most.min(MOST_MUTATING) }
 }
 
-/// What a server since 1.34 knows of a list before it serves it.
+/// What a server knows of a list before it serves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListSize {
-    /// The objects of that kind in the whole cluster: the namespace plays no part.
+    /// The objects of that kind in the whole cluster: the namespace plays no part. 1 where one name is selected.
     pub objects: u64,
     /// Their mean size in bytes.
     pub mean_bytes: u64,
@@ -90,6 +90,15 @@ pub fn list_width_by_count(list: ListSize, most: u32) -> u32 {
     seats_for(objects, OBJECTS_A_SEAT, most)
 }
 
+/// How many watchers one seat stands for, and from how many on they count.
+const WATCHERS_A_SEAT: u32 = 10;
+
+/// The seats a mutating request takes once it is done, where `most` is what [`max_width`] says: the watchers that
+/// have to hear of it keep them for 5 ms each.
+pub fn mutating_width(watchers: u32, most: u32) -> u32 {
+    if watchers < WATCHERS_A_SEAT { 1 } else { watchers.div_ceil(WATCHERS_A_SEAT).clamp(1, most.max(1)) }
+}
+
 fn seats_for(amount: u64, a_seat: u64, most: u32) -> u32 {
     let seats = amount.checked_div(a_seat).map_or(0, |_| amount.div_ceil(a_seat));
     u32::try_from(seats).unwrap_or(u32::MAX).clamp(1, most.max(1))
@@ -126,6 +135,12 @@ mod tests {
         assert_eq!(list_width(ListSize { limit: Some(500), selector: true, ..all }, 200), 100);
         assert_eq!(list_width(ListSize { objects: 0, ..all }, 100), 1);
         assert_eq!(list_width(all, 37), 37);
+    }
+
+    #[test]
+    fn a_change_is_as_wide_as_its_watchers_are_many() {
+        let widths = [0, 9, 10, 11, 95, 1_000].map(|watchers| mutating_width(watchers, 10));
+        assert_eq!(widths, [1, 1, 1, 2, 10, 10]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::names;
 use crate::apf::objects::Subject;
 use crate::apf::{Kind, Level, MAX_ENTROPY_BITS, Queuing, entropy_bits};
 
@@ -174,13 +175,7 @@ impl Class {
     }
 
     fn check(&self) -> Result<(), PlanFault> {
-        let inner = |name: &str| {
-            name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        };
-        let named = (1..=40).contains(&self.name.len())
-            && inner(&self.name)
-            && !self.name.starts_with('-')
-            && !self.name.ends_with('-');
+        let named = self.name.len() <= 40 && names::is_label(&self.name);
         if !named {
             return Err(PlanFault::ClassName(self.name.clone()));
         }

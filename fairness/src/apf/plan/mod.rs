@@ -18,18 +18,34 @@
 //! `2 d + 4 c s + 1` FlowSchemas, and one more for each further [`MAX_SUBJECT_BYTES`] of subjects; with the defaults
 //! and four classes 2,257, for any number of tenants.
 //!
+//! What a server compares a request with is every subject in front of the FlowSchema that matches; a shared tenant's are
+//! in four. [`Warning::LongWalk`] says where they are many: groups instead of users make them few.
+//!
 //! The plan depends on nothing but its inputs, whatever their order, and a tenant that comes or goes changes only its
 //! own objects, its shard's, and those of at most one tenant that takes or leaves a dedicated place.
 //!
 //! Cost: O(n log n) in the number of subjects.
+//!
+//! ```
+//! use fairness::apf::plan::{Class, Inputs, Tenant, diff, plan};
+//!
+//! let shop = Tenant { name: "shop".into(), class: "gold".into(), groups: vec!["shop-staff".into()], ..Tenant::default() };
+//! let inputs = Inputs { tenants: vec![shop], ..Inputs::new(vec![Class::new("gold", 60)]) };
+//! let wanted = plan(&inputs)?;
+//! // Two levels, and two FlowSchemas.
+//! assert_eq!(diff(&wanted, &[], &[], 100).changes.len(), 4);
+//! # Ok::<(), fairness::apf::plan::PlanFault>(())
+//! ```
 
 mod diff;
 mod inputs;
+mod members;
 mod names;
 mod report;
 mod schemas;
 #[cfg(test)]
 mod tests;
+mod warning;
 
 use std::collections::BTreeMap;
 
@@ -37,8 +53,10 @@ use super::objects::{FlowSchema, PriorityLevelConfiguration};
 
 pub use diff::{Change, Diff, Object, diff};
 pub use inputs::{Account, Bounds, Class, Inputs, PlanFault, Tenant};
+pub use members::MAX_SUBJECT_BYTES;
 pub use report::{LevelSeats, SeatsReport};
-pub use schemas::{MAX_SUBJECT_BYTES, plan};
+pub use schemas::plan;
+pub use warning::Warning;
 
 /// What Bailey wants there to be.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -73,114 +91,4 @@ pub enum PlaceKind {
     Shared,
     /// Not at all from those of its shard.
     Pooled,
-}
-
-/// What somebody should look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Warning {
-    /// A tenant has no subject: its requests are not told from anybody's.
-    NoSubject {
-        /// The tenant.
-        tenant: String,
-    },
-    /// A tenant names a class that is not there, and is in the default one.
-    UnknownClass {
-        /// The tenant.
-        tenant: String,
-        /// The class.
-        class: String,
-    },
-    /// A tenant names a subject that stands for the cluster's own or for everybody; it is left out.
-    ReservedSubject {
-        /// The tenant.
-        tenant: String,
-        /// The subject's name.
-        subject: String,
-    },
-    /// A subject of several tenants acts for one of them.
-    SharedSubject {
-        /// The subject's name.
-        subject: String,
-        /// The tenants, the one that pays first.
-        tenants: Vec<String>,
-    },
-    /// A tenant has more subjects than one FlowSchema holds, so it has several flows.
-    Split {
-        /// The tenant.
-        tenant: String,
-        /// How many parts.
-        parts: usize,
-    },
-    /// A tenant is one flow with others, since there are too many of several namespaces.
-    Pooled {
-        /// The tenant.
-        tenant: String,
-    },
-    /// Nobody is named as Bailey itself: its requests wait among the tenants'.
-    NoOwnSubject,
-    /// One flow of widest requests can hold every seat of a level (kubernetes#115409).
-    Narrow {
-        /// The level.
-        level: String,
-        /// Its nominal seats.
-        nominal: u32,
-        /// The hand times the seats of the widest list.
-        held: u32,
-    },
-    /// The tenants' levels leave another one less than half of what it had.
-    Starved {
-        /// The level.
-        level: String,
-        /// Its nominal seats without the tenants' levels.
-        before: u32,
-        /// With them.
-        after: u32,
-    },
-}
-
-impl std::fmt::Display for Warning {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoSubject { tenant } => {
-                write!(
-                    f,
-                    "tenant `{tenant}` has no user, group or service account: its requests are not told apart"
-                )
-            }
-            Self::UnknownClass { tenant, class } => {
-                write!(
-                    f,
-                    "tenant `{tenant}` names class `{class}`, which is not there: it is in the default one"
-                )
-            }
-            Self::ReservedSubject { tenant, subject } => {
-                write!(f, "tenant `{tenant}` names `{subject}`, which is not a tenant's: it is left out")
-            }
-            Self::SharedSubject { subject, tenants } => {
-                write!(f, "`{subject}` is in the tenants {}: the first one pays", tenants.join(", "))
-            }
-            Self::Split { tenant, parts } => {
-                write!(
-                    f,
-                    "tenant `{tenant}` has so many subjects that it is {parts} flows: name a group instead"
-                )
-            }
-            Self::Pooled { tenant } => {
-                write!(
-                    f,
-                    "tenant `{tenant}` is one flow with others: there are too many tenants of several namespaces"
-                )
-            }
-            Self::NoOwnSubject => {
-                f.write_str("nobody is named as Bailey: its requests wait among the tenants'")
-            }
-            Self::Narrow { level, nominal, held } => write!(
-                f,
-                "wide lists of one flow can hold {held} seats, all {nominal} of level `{level}`: give it more shares"
-            ),
-            Self::Starved { level, before, after } => {
-                write!(f, "level `{level}` has {after} seats instead of {before}: give tenants fewer shares")
-            }
-        }
-    }
 }

@@ -42,12 +42,19 @@ pub(super) fn shard(tenant: &str, shards: u32) -> u32 {
     u32::try_from(shard).unwrap_or_default()
 }
 
-/// Whether a text is dot-separated DNS labels.
-fn is_subdomain(text: &str) -> bool {
+/// Whether a text is dot-separated DNS labels, as names of service accounts and of FlowSchemas are.
+pub(super) fn is_subdomain(text: &str) -> bool {
+    text.len() <= MAX_NAME && text.split('.').all(is_part)
+}
+
+/// Whether a text is a DNS label, as names of namespaces are.
+pub(super) fn is_label(text: &str) -> bool {
+    text.len() <= 63 && is_part(text)
+}
+
+fn is_part(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    text.split('.').all(|label| {
-        !label.is_empty() && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
-    })
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 #[cfg(test)]

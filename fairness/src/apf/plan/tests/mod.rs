@@ -97,6 +97,9 @@ fn what_should_be_looked_at_is_said() {
     let mut odd = tenant("odd", &["system:kube-scheduler", "*", "system:serviceaccount:ci:robot"], &[]);
     odd.groups = vec!["system:authenticated".into(), "system:serviceaccounts:ci".into(), String::new()];
     odd.class = "silver".into();
+    odd.namespaces = vec!["*".into()];
+    let account = |namespace: &str, name: &str| Account { namespace: namespace.into(), name: name.into() };
+    odd.accounts = vec![account("ci", "*"), account("ci", "robot.1"), account("", "x")];
     let nobody = tenant("nobody", &["system:masters"], &[]);
     let (one, two) = (tenant("one", &["eve"], &["a", "b"]), tenant("two", &["eve"], &[]));
     let made = plan(&Inputs { own: Vec::new(), ..inputs(vec![two, odd, nobody, one]) }).unwrap();
@@ -104,6 +107,7 @@ fn what_should_be_looked_at_is_said() {
         tenant: tenant.into(),
         subject: subject.into(),
     };
+    let invalid = |account: &str| Warning::InvalidAccount { tenant: "odd".into(), account: account.into() };
     let expected = [
         reserved("nobody", "system:masters"),
         Warning::NoSubject { tenant: "nobody".into() },
@@ -112,6 +116,9 @@ fn what_should_be_looked_at_is_said() {
         reserved("odd", "*"),
         reserved("odd", "system:authenticated"),
         reserved("odd", ""),
+        invalid("*/*"),
+        invalid("ci/*"),
+        invalid("/x"),
         Warning::SharedSubject { subject: "user:eve".into(), tenants: vec!["one".into(), "two".into()] },
         Warning::NoOwnSubject,
     ];
@@ -151,6 +158,9 @@ fn objects_are_bounded_in_number_and_size() {
     let dedicated = made.places.values().filter(|place| place.kind == PlaceKind::Dedicated).count();
     let pooled = made.places.values().filter(|place| place.kind == PlaceKind::Pooled).count();
     assert_eq!((dedicated, pooled, made.places.len()), (1_000, 0, 10_000));
+    // Two of 500 of five namespaces and 500 of one, four times of 9,000 of one, a user each; and Bailey's.
+    let subjects = 2 * (500 * 6 + 500 * 2) + 4 * 9_000 * 2 + 1;
+    assert_eq!(made.warnings, [Warning::LongWalk { subjects }]);
     let sizes = made.schemas.iter().map(|schema| serde_json::to_vec(schema).unwrap().len());
     assert!(sizes.max().unwrap() < 1_000_000);
     for schema in &made.schemas {
@@ -167,7 +177,9 @@ fn a_tenant_of_very_many_users_is_split() {
     let large_ones: Vec<&str> = names(&made).into_iter().filter(|name| name.contains("large")).collect();
     let parts = large_ones.len() / 2;
     assert!(large_ones.contains(&"bailey.tenant-part1.large") && (2..6).contains(&parts), "{large_ones:?}");
-    assert_eq!(made.warnings, [Warning::Split { tenant: "large".into(), parts }]);
+    // 20,000 users, their namespace, a user and a namespace, twice; and Bailey's.
+    let walk = Warning::LongWalk { subjects: 2 * 20_003 + 1 };
+    assert_eq!(made.warnings, [Warning::Split { tenant: "large".into(), parts }, walk]);
     let subjects: usize = made
         .schemas
         .iter()
