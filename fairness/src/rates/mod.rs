@@ -150,6 +150,19 @@ impl Rates {
         }
     }
 
+    /// Takes all limits away but some.
+    pub fn retain(&self, keep: impl Fn(&str, Class) -> bool) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.retain(|tenant, classes| {
+                for (place, class) in classes.iter_mut().zip(Class::ALL) {
+                    *place = place.take().filter(|_| keep(tenant, class));
+                }
+                classes.iter().any(Option::is_some)
+            });
+        }
+    }
+
     /// Lets a request pass that counts as so many, or says why not. Without a limit everything passes.
     ///
     /// # Errors

@@ -206,6 +206,147 @@ proptest! {
     }
 }
 
+/// What may happen when flows come and go.
+#[derive(Debug, Clone)]
+enum Step {
+    Send {
+        flow: usize,
+        request: (Micros, Micros, u32),
+    },
+    /// Until the next request ends.
+    Wait,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let request = (1_u64..100, 1_u64..100, 1_u32..3);
+    let step = prop_oneof![
+        3 => (0_usize..4, request).prop_map(|(flow, request)| Step::Send { flow, request }),
+        2 => Just(Step::Wait),
+    ];
+    prop::collection::vec(step, 1..200)
+}
+
+/// Flows that come and go, and what each pair was served while both waited.
+struct Open {
+    weights: Vec<u32>,
+    queue: Queue<usize>,
+    now: Micros,
+    tracks: Vec<Track>,
+    requests: HashMap<Id, (usize, (Micros, Micros, u32))>,
+    /// Measured end, request; and guessed end.
+    running: BTreeSet<(Micros, Id)>,
+    guessed: HashMap<Id, Micros>,
+    /// `C` of the module's head.
+    most_left: f64,
+    /// The least and the most that the one was ahead of the other, in the time both wait.
+    ahead: HashMap<(usize, usize), (f64, f64)>,
+    widest: Vec<f64>,
+}
+
+impl Open {
+    fn waits(&self, flow: usize) -> bool {
+        self.queue.standing(&flow).is_some_and(|standing| standing.waiting > 0)
+    }
+
+    fn send(&mut self, flow: usize, request: (Micros, Micros, u32)) {
+        let active: u32 = (0..self.weights.len())
+            .filter(|flow| {
+                self.queue.standing(flow).is_some_and(|standing| standing.waiting + standing.running > 0)
+            })
+            .map(|flow| self.weights[flow])
+            .sum();
+        let left = self
+            .running
+            .iter()
+            .map(|(_, id)| self.guessed[id].saturating_sub(self.now) * u64::from(self.requests[id].1.2));
+        self.most_left = self.most_left.max(left.sum::<u64>() as f64 / f64::from(active.max(1)));
+        let weight = some(self.weights[flow]);
+        let ask = Ask { flow, weight, width: some(request.2), estimate: request.0, deadline: Micros::MAX };
+        let Entry::Queued { id, .. } = self.queue.enqueue(self.now, &ask) else { panic!("refused") };
+        self.requests.insert(id, (flow, request));
+        self.note();
+        while let Some(next) = self.queue.next(self.now) {
+            self.begin(next);
+        }
+    }
+
+    fn begin(&mut self, next: Next) {
+        let Next::Run(id) = next else { panic!("late") };
+        let (flow, (guess, measured, width)) = self.requests[&id];
+        let track = &mut self.tracks[flow];
+        track.work += measured * u64::from(width);
+        track.error += guess.abs_diff(measured) * u64::from(width);
+        track.most_error = track.most_error.max(track.error);
+        track.largest = track.largest.max(guess.max(measured) * u64::from(width));
+        self.running.insert((self.now + measured, id));
+        self.guessed.insert(id, self.now + guess);
+        self.note();
+    }
+
+    fn end(&mut self) {
+        let Some((at, id)) = self.running.pop_first() else { return };
+        self.now = at;
+        let (flow, (guess, measured, width)) = self.requests[&id];
+        self.tracks[flow].error -= guess.abs_diff(measured) * u64::from(width);
+        assert!(self.queue.finish(id, measured));
+        self.note();
+        while let Some(next) = self.queue.next(self.now) {
+            self.begin(next);
+        }
+    }
+
+    /// Takes in how far each flow is ahead of each other one.
+    fn note(&mut self) {
+        let count = self.weights.len();
+        for (one, other) in (0..count).flat_map(|one| (0..one).map(move |other| (one, other))) {
+            if !self.waits(one) || !self.waits(other) {
+                self.ahead.remove(&(one, other));
+                continue;
+            }
+            let service = |flow: usize| self.tracks[flow].work as f64 / f64::from(self.weights[flow]);
+            let now = service(one) - service(other);
+            let (least, most) = self.ahead.entry((one, other)).or_insert((now, now));
+            *least = least.min(now);
+            *most = most.max(now);
+            let place = &mut self.widest[one * count + other];
+            *place = place.max(*most - *least);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn two_flows_that_wait_get_the_same_while_others_come_and_go(
+        steps in steps(), weights in prop::collection::vec(1_u32..4, 4), seats in 2_u32..6,
+    ) {
+        let settings = Settings { seats: some(seats), per_flow: 1_000, total: 10_000 };
+        let mut open = Open {
+            weights: weights.clone(), queue: Queue::new(settings), now: 0, tracks: vec![Track::default(); 4],
+            requests: HashMap::new(), running: BTreeSet::new(), guessed: HashMap::new(), most_left: 0.0,
+            ahead: HashMap::new(), widest: vec![0.0; 16],
+        };
+        for step in steps {
+            match step {
+                Step::Send { flow, request } => open.send(flow, request),
+                Step::Wait => open.end(),
+            }
+        }
+        while !open.running.is_empty() {
+            open.end();
+        }
+        prop_assert_eq!(open.queue.size(), (0, 0));
+        let part = |flow: usize| {
+            let track = &open.tracks[flow];
+            (track.largest + 2 * track.most_error) as f64 / f64::from(weights[flow])
+        };
+        for (at, widest) in open.widest.iter().enumerate() {
+            let bound = part(at / 4) + part(at % 4) + 2.0 * open.most_left + 1.0;
+            prop_assert!(*widest <= bound, "{widest} of {bound}");
+        }
+    }
+}
+
 /// When each batch ends where all that wait are served at once, by weight: generalised processor sharing.
 fn fluid(batches: &[(u64, u32, u64, usize)]) -> Vec<f64> {
     let mut left: Vec<f64> = batches.iter().map(|batch| batch.2 as f64 * batch.3 as f64).collect();

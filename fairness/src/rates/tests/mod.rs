@@ -48,6 +48,18 @@ fn what_is_not_limited_passes() {
 }
 
 #[test]
+fn limits_are_kept_or_not() {
+    let rates = rates(limits(Limit::per_second(1, 1)));
+    for class in Class::ALL {
+        rates.set(0, "other", class, limits(Limit::per_second(1, 1)), Start::Full);
+    }
+    rates.retain(|tenant, class| tenant == "other" && class == Class::List);
+    let left: Vec<Class> =
+        Class::ALL.into_iter().filter(|class| rates.standing(0, "other", *class).is_some()).collect();
+    assert_eq!((left, rates.standing(0, "acme", Class::Write)), (vec![Class::List], None));
+}
+
+#[test]
 fn what_to_wait_is_exact() {
     let rates = rates(limits(Limit::per_second(3, 4)));
     assert_eq!(passing(&rates, SECOND, None), 4);
