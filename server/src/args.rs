@@ -37,14 +37,14 @@ pub struct ServeArgs {
     #[arg(long, env = "BAILEY_HTTP_LISTEN", default_value = "127.0.0.1:8080")]
     pub http_listen: SocketAddr,
     /// Address of the aggregated API (TLS) with which members of tenants read their decisions; off where not given
-    #[arg(long, env = "BAILEY_API_LISTEN", value_name = "ADDRESS", requires = "proxy_ca")]
+    #[arg(long, env = "BAILEY_API_LISTEN", value_name = "ADDRESS")]
     pub api_listen: Option<SocketAddr>,
-    /// The authority of the API server's proxy certificate, in PEM: its --requestheader-client-ca-file
+    /// The authority of the API server's proxy certificate, in PEM; what the API server publishes where not given
     #[arg(long, env = "BAILEY_PROXY_CA", value_name = "FILE")]
     pub proxy_ca: Option<PathBuf>,
-    /// The common name or DNS name in that certificate
-    #[arg(long, env = "BAILEY_PROXY_NAME", value_name = "NAME", default_value = "front-proxy-client")]
-    pub proxy_name: String,
+    /// The name in that certificate; front-proxy-client with --proxy-ca, else what the API server publishes, where not given
+    #[arg(long, env = "BAILEY_PROXY_NAME", value_name = "NAME")]
+    pub proxy_name: Option<String>,
     /// Groups whose users pass the walls of tenants
     #[arg(
         long,

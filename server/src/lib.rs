@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod certificate_name;
 mod check;
 mod decisions;
 mod listen;
+mod listeners;
 mod load;
 mod probes;
 mod sample;

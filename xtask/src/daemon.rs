@@ -40,7 +40,7 @@ pub struct Settings {
     pub http_port: u16,
     /// The port of the aggregated API, HTTPS on 127.0.0.1.
     pub api_port: u16,
-    /// The authority of whoever may ask there.
+    /// The authority of whoever may ask there, without a cluster that says it.
     pub proxy_authority: PathBuf,
     /// The parts it plays.
     pub roles: &'static str,
@@ -108,10 +108,12 @@ impl Settings {
             command.arg("--client-ca").arg(authority);
         }
         command.arg("--api-listen").arg(format!("127.0.0.1:{}", self.api_port));
-        command.arg("--proxy-ca").arg(&self.proxy_authority);
         match &self.policies {
             Policies::Cluster(kubeconfig) => command.env("KUBECONFIG", kubeconfig),
-            Policies::Files(folder) => command.env_remove("KUBECONFIG").arg("--policies").arg(folder),
+            Policies::Files(folder) => {
+                command.env_remove("KUBECONFIG").arg("--policies").arg(folder);
+                command.arg("--proxy-ca").arg(&self.proxy_authority)
+            }
         };
         command.args(&self.extra);
         command

@@ -2,6 +2,7 @@
 
 mod decisions;
 mod discovery;
+mod front_proxy;
 mod lineage;
 mod namespaces;
 mod profiles;
