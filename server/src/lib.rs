@@ -22,5 +22,6 @@ mod tls;
 mod trace_context;
 mod usage;
 
-pub use args::{EvaluationArgs, LogFormat, Role, ServeArgs, TlsArgs};
+pub use args::{EvaluationArgs, LogFormat, PeersArgs, Role, ServeArgs, TlsArgs};
+pub use decisions::{PeerUrl, PeerUrlError};
 pub use serve::serve;

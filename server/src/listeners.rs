@@ -14,9 +14,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::ServeArgs;
+use crate::decisions::{self, Decisions, OwnRecord, PeerMetrics, Peers, Replica};
 use crate::probes::Probes;
 use crate::tls::{Callers, Tls};
-use crate::{decisions, listen, trace_context};
+use crate::{listen, trace_context};
 
 /// The name of the API server's proxy certificate with an authority that is given by hand, as kubeadm has it.
 const PROXY_NAME: &str = "front-proxy-client";
@@ -32,6 +33,8 @@ pub(crate) struct Listeners {
     webhook: Secured,
     plain: TcpListener,
     api: Option<Secured>,
+    peers: Option<Secured>,
+    peer_metrics: PeerMetrics,
 }
 
 impl Listeners {
@@ -60,7 +63,14 @@ impl Listeners {
             Some(address) => Some(secured(address, front_proxy(args, cluster)?).await?),
             None => None,
         };
-        Ok(Self { webhook, plain, api })
+        let peers = match (args.peers.peers_listen, &args.peers.peers_ca) {
+            (Some(address), Some(authority)) => {
+                let names = args.peers.peers.iter().map(|peer| peer.host().to_owned()).collect();
+                Some(secured(address, Callers::Signed { authority: authority.clone(), names }).await?)
+            }
+            _ => None,
+        };
+        Ok(Self { webhook, plain, api, peers, peer_metrics: PeerMetrics::register(registry) })
     }
 
     /// Serves on all of them until `stop`.
@@ -83,9 +93,17 @@ impl Listeners {
             servers.spawn(listen::serve(on.listener, Some(on.tls), routes, stop.clone()));
         };
         secured(self.webhook, reviews(args, admission).merge(probes.clone()));
+        let record = Arc::new(OwnRecord::new(args.audit_db.clone()));
+        let peers = self.peers.map(|on| {
+            let replica = Replica::random();
+            let urls = args.peers.peers.clone();
+            let peers = Peers::new(urls, on.tls.clone(), replica.clone(), self.peer_metrics);
+            secured(on, decisions::peers_router(Arc::clone(&record), replica));
+            peers
+        });
         if let Some(on) = self.api {
             tracing::info!(decisions = %on.listener.local_addr()?, "listening");
-            secured(on, decisions::router(args.audit_db.clone()));
+            secured(on, decisions::router(Decisions { record, peers }));
         }
         servers.spawn(listen::serve(self.plain, None, probes, stop.clone()));
         Ok(servers)

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::counter::Counter;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tenancy::cluster::FrontProxyWatch;
@@ -38,6 +38,8 @@ pub(crate) struct Tls(Arc<ArcSwap<InForce>>);
 pub(crate) struct InForce {
     /// For who calls.
     pub(crate) server: Arc<ServerConfig>,
+    /// For calling others who have a certificate of the same authority, with the own certificate; `None` without one.
+    pub(crate) client: Option<Arc<ClientConfig>>,
     authority: Authority,
 }
 
@@ -168,23 +170,29 @@ impl Material {
             bail!("the TLS certificate file holds no certificate");
         }
         let key = PrivateKeyDer::from_pem_slice(&self.key).context("the TLS key is not a PEM private key")?;
-        let builder = match &self.authority {
-            Authority::Nothing | Authority::NotKnownYet => ServerConfig::builder().with_no_client_auth(),
+        let (builder, client) = match &self.authority {
+            Authority::Nothing | Authority::NotKnownYet => {
+                (ServerConfig::builder().with_no_client_auth(), None)
+            }
             Authority::Signed { by, .. } => {
                 let roots = Arc::new(roots(by)?);
                 // Clients without a certificate may still read probes; what else they ask is refused.
-                let verifier = WebPkiClientVerifier::builder(roots)
+                let verifier = WebPkiClientVerifier::builder(Arc::clone(&roots))
                     .allow_unauthenticated()
                     .build()
                     .context("the client authority cannot be used")?;
-                ServerConfig::builder().with_client_cert_verifier(verifier)
+                let client = ClientConfig::builder().with_root_certificates(roots);
+                let client = client
+                    .with_client_auth_cert(chain.clone(), key.clone_key())
+                    .context("the TLS certificate and key do not belong together")?;
+                (ServerConfig::builder().with_client_cert_verifier(verifier), Some(Arc::new(client)))
             }
         };
         let mut server = builder
             .with_single_cert(chain, key)
             .context("the TLS certificate and key do not belong together")?;
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(InForce { server: Arc::new(server), authority: self.authority.clone() })
+        Ok(InForce { server: Arc::new(server), client, authority: self.authority.clone() })
     }
 }
 

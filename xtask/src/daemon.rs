@@ -76,6 +76,15 @@ impl Settings {
         self.folder.join("audit.db")
     }
 
+    /// Flags for the replica of this number, one of those who answer each other at these ports.
+    #[must_use]
+    pub fn peer_flags(access: &Access, ports: &[u16], number: usize) -> Vec<String> {
+        let own = ports.get(number).map(|port| format!("--peers-listen=127.0.0.1:{port}"));
+        let all = ports.iter().map(|port| format!("--peers=https://127.0.0.1:{port}"));
+        let authority = format!("--peers-ca={}", access.authority().display());
+        own.into_iter().chain(all).chain(std::iter::once(authority)).collect()
+    }
+
     /// Starts the daemon; see [`Settings::wait_ready`].
     ///
     /// # Errors
