@@ -65,7 +65,7 @@ impl Listeners {
         };
         let peers = match (args.peers.peers_listen, &args.peers.peers_ca) {
             (Some(address), Some(authority)) => {
-                let names = args.peers.peers.iter().map(|peer| peer.host().to_owned()).collect();
+                let names = Some(args.peers.peers.iter().map(|peer| peer.host().to_owned()).collect());
                 Some(secured(address, Callers::Signed { authority: authority.clone(), names }).await?)
             }
             _ => None,
@@ -94,6 +94,9 @@ impl Listeners {
         };
         secured(self.webhook, reviews(args, admission).merge(probes.clone()));
         let record = Arc::new(OwnRecord::new(args.audit_db.clone()));
+        if let Some(on) = &self.peers {
+            tracing::info!(peers = %on.listener.local_addr()?, "listening");
+        }
         let peers = self.peers.map(|on| {
             let replica = Replica::random();
             let urls = args.peers.peers.clone();
@@ -121,7 +124,7 @@ fn reviews(args: &ServeArgs, admission: Arc<Admission>) -> Router {
 
 /// Whose reviews are taken.
 fn reviewers(args: &ServeArgs) -> Callers {
-    let names = args.tls.client_name.iter().cloned().collect();
+    let names = args.tls.client_name.clone().map(|name| vec![name]);
     match &args.tls.client_ca {
         Some(authority) => Callers::Signed { authority: authority.clone(), names },
         None => Callers::Anyone,
@@ -132,7 +135,7 @@ fn reviewers(args: &ServeArgs) -> Callers {
 fn front_proxy(args: &ServeArgs, cluster: Option<&Cluster>) -> anyhow::Result<Callers> {
     if let Some(authority) = &args.proxy_ca {
         let name = args.proxy_name.clone().unwrap_or_else(|| PROXY_NAME.to_owned());
-        return Ok(Callers::Signed { authority: authority.clone(), names: vec![name] });
+        return Ok(Callers::Signed { authority: authority.clone(), names: Some(vec![name]) });
     }
     let cluster = cluster
         .ok_or_else(|| anyhow!("without a cluster, --api-listen needs --proxy-ca: nobody publishes it"))?;

@@ -12,7 +12,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tenancy::cluster::FrontProxyWatch;
+use tenancy::cluster::{FrontProxy, FrontProxyWatch};
 
 use crate::certificate_name::has_name;
 
@@ -23,8 +23,8 @@ const POLL: Duration = Duration::from_secs(1);
 pub(crate) enum Callers {
     /// Whoever reaches the port.
     Anyone,
-    /// Whoever has a certificate of the authority in this PEM file with one of these names; any name where there is none.
-    Signed { authority: PathBuf, names: Vec<String> },
+    /// Whoever has a certificate of the authority in this PEM file with one of these names; with any, for `None`.
+    Signed { authority: PathBuf, names: Option<Vec<String>> },
     /// The API server, as it publishes itself for aggregated APIs; nobody before that is known. The name replaces the
     /// published ones.
     FrontProxy { published: FrontProxyWatch, name: Option<String> },
@@ -48,7 +48,7 @@ pub(crate) struct InForce {
 enum Authority {
     Nothing,
     NotKnownYet,
-    Signed { by: Vec<u8>, names: Vec<String> },
+    Signed { by: Vec<u8>, names: Option<Vec<String>> },
 }
 
 #[derive(PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl InForce {
         // rustls has checked the chain against the client authority before any certificate is seen here.
         let leaf = connection.peer_certificates().and_then(|chain| chain.first());
         let Some(leaf) = leaf else { return Peer::Untrusted };
-        match names.is_empty() || names.iter().any(|name| has_name(leaf, name)) {
+        match names.as_ref().is_none_or(|names| names.iter().any(|name| has_name(leaf, name))) {
             true => Peer::Trusted,
             false => Peer::Untrusted,
         }
@@ -148,17 +148,21 @@ impl Callers {
                 let Some(found) = published.current.borrow().clone() else {
                     return Ok(Authority::NotKnownYet);
                 };
-                let names = name.as_ref().map_or_else(|| found.names.clone(), |name| vec![name.clone()]);
-                // To Kubernetes this means any: then RBAC would hold for whoever has any certificate of that authority.
-                if names.is_empty() {
-                    bail!(
-                        "the API server names no certificate for aggregated APIs: say which with --proxy-name"
-                    );
-                }
+                let names = Some(proxy_names(&found, name.as_deref())?);
                 Ok(Authority::Signed { by: found.authority.clone().into_bytes(), names })
             }
         }
     }
+}
+
+/// The names that the API server's certificate may have.
+fn proxy_names(found: &FrontProxy, name: Option<&str>) -> anyhow::Result<Vec<String>> {
+    let names = name.map_or_else(|| found.names.clone(), |name| vec![name.to_owned()]);
+    // To Kubernetes this means any: then RBAC would hold for whoever has any certificate of that authority.
+    if names.is_empty() {
+        bail!("the API server names no certificate for aggregated APIs: say which with --proxy-name");
+    }
+    Ok(names)
 }
 
 impl Material {
@@ -240,5 +244,22 @@ fn report(reported: &mut String, error: &anyhow::Error) {
     if *reported != text {
         tracing::error!(error = %text, "changed TLS certificates cannot be used, the last good ones stay in force");
         *reported = text;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_never_any_name() {
+        let found = |names: &[&str]| FrontProxy {
+            authority: String::new(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        assert_eq!(proxy_names(&found(&["a", "b"]), None).unwrap(), ["a", "b"]);
+        assert_eq!(proxy_names(&found(&["a"]), Some("c")).unwrap(), ["c"]);
+        assert_eq!(proxy_names(&found(&[]), Some("c")).unwrap(), ["c"]);
+        assert!(proxy_names(&found(&[]), None).unwrap_err().to_string().contains("--proxy-name"));
     }
 }

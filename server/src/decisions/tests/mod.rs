@@ -62,7 +62,7 @@ impl Authority {
     /// What a replica with a certificate for `name` serves and asks with; it takes callers that are `trusting`.
     fn tls(&self, name: &str, trusting: &str) -> Tls {
         let (certificate, key) = self.issue(name);
-        let callers = Callers::Signed { authority: self.file(), names: vec![trusting.to_owned()] };
+        let callers = Callers::Signed { authority: self.file(), names: Some(vec![trusting.to_owned()]) };
         Tls::load(&certificate, &key, callers, Counter::default()).unwrap()
     }
 }
