@@ -1,12 +1,15 @@
 //! Where requests get what they need: from the share at once, or by waiting until it has grown.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::ledger::{Answer, Ask, Consumer, Demand, Draft, Ledger, Line, Millis, Short, Ticket};
+use crate::ledger::{
+    Answer, Ask, Consumer, Demand, Draft, Ledger, Line, Mark, Millis, Shares, Short, Ticket,
+};
 
 /// How long a request waits for others to give back what they hold and do not need.
 const RECALL: Duration = Duration::from_secs(1);
@@ -24,6 +27,9 @@ pub struct Desk {
     state: Mutex<State>,
     work: Notify,
     news: watch::Sender<u64>,
+    suspicions: AtomicU64,
+    distrusted: OnceLock<&'static str>,
+    renewal: Notify,
     start: Instant,
 }
 
@@ -86,6 +92,9 @@ impl Desk {
             state: Mutex::new(state),
             work: Notify::new(),
             news: watch::Sender::new(0),
+            suspicions: AtomicU64::new(0),
+            distrusted: OnceLock::new(),
+            renewal: Notify::new(),
             start: Instant::now(),
         }
     }
@@ -160,6 +169,63 @@ impl Desk {
     pub fn nudge(&self) {
         self.work.notify_one();
         self.news.send_modify(|news| *news = news.wrapping_add(1));
+    }
+
+    /// Lets nothing more through until the replica's lease was renewed once again: the API server went away, and what is
+    /// known here may be of another past than what it has when it is back.
+    pub fn suspect(&self) {
+        self.suspicions.fetch_add(1, Ordering::AcqRel);
+        self.change(Ledger::doubt);
+        self.nudge();
+        self.renewal.notify_one();
+    }
+
+    /// Takes in how the shares of a domain are persisted; see [`Ledger::observe`].
+    pub fn observe(&self, domain: &Arc<str>, persisted: Option<(Shares, u64)>, read: bool) {
+        if self.change(|ledger| ledger.observe(domain, persisted, read)) {
+            self.distrust("its shares are older than what this replica has written");
+        }
+    }
+
+    /// The same for a read that began at this mark; see [`Ledger::mark`].
+    pub fn observe_since(&self, domain: &Arc<str>, persisted: Option<(Shares, u64)>, since: Mark) {
+        if self.change(|ledger| ledger.observe_since(domain, persisted, true, since)) {
+            self.distrust("its shares are older than what this replica has written");
+        }
+    }
+
+    /// Lets nothing more through, for good: the cluster's store was restored to a past that this replica does not know.
+    pub fn distrust(&self, why: &'static str) {
+        self.change(Ledger::distrust);
+        // The first reason is kept.
+        let _known = self.distrusted.set(why);
+        self.renewal.notify_one();
+    }
+
+    /// By what that was seen, if it was.
+    pub fn distrusted(&self) -> Option<&'static str> {
+        self.distrusted.get().copied()
+    }
+
+    /// Waits for a suspicion.
+    pub async fn suspected(&self) {
+        self.renewal.notified().await;
+    }
+
+    /// How many suspicions there were.
+    pub fn suspicions(&self) -> u64 {
+        self.suspicions.load(Ordering::Acquire)
+    }
+
+    /// Lets the replica decide until then, by a renewal that began when there were so many suspicions; not where there
+    /// are more now.
+    pub fn renewed(&self, until: Millis, suspicions: u64) -> bool {
+        let mut state = self.lock();
+        let holds = self.suspicions() == suspicions && self.distrusted().is_none();
+        if holds {
+            state.ledger.set_fence(until);
+        }
+        holds
     }
 
     /// What has happened so far.

@@ -171,6 +171,34 @@ impl World {
         self.plane.lock().unwrap().forget(pid).unwrap_or_else(fail);
     }
 
+    /// Ends a component of the control plane as a crash would.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn crash(&self, component: &str) {
+        self.plane.lock().unwrap().crash(component).unwrap_or_else(fail);
+    }
+
+    /// Starts a component again that crashed.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn revive(&self, component: &str) {
+        self.plane.lock().unwrap().revive(component).unwrap_or_else(fail);
+    }
+
+    /// Waits until Bailey has ended by itself, and starts it again, as a cluster would.
+    ///
+    /// # Panics
+    /// When it does not end soon.
+    pub fn wait_for_end_of_bailey(&self) {
+        let ended = || self.bailey.component.lock().unwrap().exited().is_some();
+        assert!(wait_until(SOON, ended), "Bailey goes on: {}", self.bailey.log_tail());
+        let pid = self.bailey.pid();
+        self.plane.lock().unwrap().forget(pid).unwrap_or_else(fail);
+        self.start_bailey();
+    }
+
     /// Stops Bailey as a rollout does.
     ///
     /// # Panics

@@ -30,6 +30,13 @@ pub struct Demand {
     pub amounts: Amounts,
 }
 
+/// What a replica has written of a domain for certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    done: u64,
+    holds: bool,
+}
+
 /// How the shares of a domain should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
@@ -52,6 +59,7 @@ pub struct Draft {
     limits: u64,
     written: Written,
     reclaims: BTreeMap<Account, (i128, Millis)>,
+    writes: u64,
 }
 
 impl Ledger {
@@ -112,20 +120,27 @@ impl Ledger {
         let seen = self.part_of(name, &self.seen);
         self.raise_horizons(&mut shares, &seen, fewer);
         let wanted = if self.fence == 0 { Amounts::new() } else { reclaims.mine() };
+        let writes = book.shares.holders.get(&self.me).map_or(0, |holder| holder.writes);
         let holder = Holder {
             amounts: mine.clone(),
             exact: spare.is_empty(),
             recalled: false,
             reclaims: wanted.clone(),
+            writes,
         };
         if mine.is_empty() && wanted.is_empty() {
             shares.holders.remove(&self.me);
         } else {
             shares.holders.insert(Arc::clone(&self.me), holder);
         }
+        let changed = shares != book.shares;
+        let writes = book.begun.saturating_add(1);
+        if changed && let Some(holder) = shares.holders.get_mut(&self.me) {
+            holder.writes = writes;
+        }
         Some(Draft {
             domain: Arc::clone(name),
-            changed: shares != book.shares,
+            changed,
             shares,
             version: book.version,
             fits,
@@ -135,6 +150,7 @@ impl Ledger {
             limits: book.limits,
             written: Written { amounts: mine, seen, reset },
             reclaims: reclaims.into_mine(),
+            writes,
         })
     }
 
@@ -235,7 +251,9 @@ impl Ledger {
 
     /// Notes that a draft is being written: until its outcome is known the smaller share counts.
     pub fn writing(&mut self, draft: &Draft) {
-        self.books.entry(Arc::clone(&draft.domain)).or_default().open.push(draft.written.clone());
+        let book = self.books.entry(Arc::clone(&draft.domain)).or_default();
+        book.open.push(draft.written.clone());
+        book.begun = draft.writes;
     }
 
     /// Takes in that a draft was written, and has this version now.
@@ -244,6 +262,7 @@ impl Ledger {
         // Writes before this one cannot take place any more: the version they replace is gone.
         book.open.clear();
         book.known = true;
+        (book.done, book.holds) = (draft.writes, draft.shares.holders.contains_key(&self.me));
         book.shares = draft.shares.clone();
         book.version = Some(version);
         book.checked = draft.limits;
@@ -276,14 +295,46 @@ impl Ledger {
     ///
     /// A watch may tell what is older than an own write; a `read` is as new as it can be, and its version is only lower
     /// when the cluster's store was restored.
-    pub fn observe(&mut self, domain: &Arc<str>, persisted: Option<(Shares, u64)>, read: bool) {
+    ///
+    /// Gives whether it was, to before a write of this replica: what is then its share may have been given already, and
+    /// it can only begin anew under another name.
+    pub fn observe(&mut self, domain: &Arc<str>, persisted: Option<(Shares, u64)>, read: bool) -> bool {
+        let mark = self.mark(domain);
+        self.observe_since(domain, persisted, read, mark)
+    }
+
+    /// What this replica has written of a domain for certain; a read that begins now shows it.
+    pub fn mark(&self, domain: &str) -> Mark {
+        self.books.get(domain).map_or(Mark::default(), |book| Mark { done: book.done, holds: book.holds })
+    }
+
+    /// The same for a read that began when this was certain.
+    pub fn observe_since(
+        &mut self,
+        domain: &Arc<str>,
+        persisted: Option<(Shares, u64)>,
+        read: bool,
+        since: Mark,
+    ) -> bool {
+        // It may be older than what was written meanwhile: whoever needs it reads again.
+        if read && since != self.mark(domain) {
+            return false;
+        }
         let book = self.books.entry(Arc::clone(domain)).or_default();
-        book.known = true;
+        let newer = persisted.as_ref().is_some_and(|(_, version)| Some(*version) > book.version);
+        let mine = persisted.as_ref().and_then(|(shares, _)| shares.holders.get(&self.me));
+        if !read && !newer {
+            return false;
+        }
+        // Without a doubt somebody deleted the shares by hand.
+        let older = mine.map_or(book.doubted && since.holds, |mine| mine.writes < since.done);
+        book.done = mine.map_or(book.done, |mine| book.done.max(mine.writes));
+        (book.known, book.doubted, book.holds) = (true, false, mine.is_some());
         match persisted {
-            Some((_, version)) if !read && book.version.is_some_and(|known| known >= version) => {}
             Some((shares, version)) => (book.shares, book.version) = (shares, Some(version)),
             None => (book.shares, book.version) = (Shares::default(), None),
         }
+        older
     }
 
     /// Takes in that the shares of a domain are gone: they have to be read before anything is taken.

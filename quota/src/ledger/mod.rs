@@ -43,7 +43,7 @@ use crate::measure::Sum;
 
 pub use account::{Account, Amounts, Charges, Kind, Place, Stored, counted_as};
 pub use decide::{Answer, Ask, Ticket};
-pub use draft::{Demand, Draft};
+pub use draft::{Demand, Draft, Mark};
 pub use limits::{Domain, Domains, Limit, NAMESPACES, ONE, Owner, Short};
 pub use report::{Consumer, Line};
 pub use reservations::Millis;
@@ -94,6 +94,12 @@ struct Book {
     asked: BTreeMap<Account, Millis>,
     /// What tenants asked for here that is their own and lent to others, and when.
     reclaims: BTreeMap<Account, (i128, Millis)>,
+    /// How many writes of its share this replica began, and the number of the last that it knows to be persisted.
+    begun: u64,
+    done: u64,
+    /// Whether the replica is a holder, as far as it knows, and whether that is in doubt.
+    holds: bool,
+    doubted: bool,
     /// How often the limits have changed.
     limits: u64,
     /// The limits under which this replica's share was last looked at: under others nothing is given from it.
@@ -132,6 +138,28 @@ impl Ledger {
     /// Lets the replica decide until then.
     pub fn set_fence(&mut self, until: Millis) {
         self.fence = until;
+    }
+
+    /// Lets the replica decide nothing until what is persisted was read again, and its fence set: it may not be what it was.
+    pub fn doubt(&mut self) {
+        self.fence = 0;
+        for book in self.books.values_mut() {
+            (book.known, book.doubted) = (false, true);
+            book.checked = book.limits.wrapping_sub(1);
+        }
+    }
+
+    /// Lets nothing grow that needs to know the objects of a kind, until they are listed again.
+    pub fn unlist(&mut self, kind: &Arc<Kind>) {
+        if self.is_counted(kind) {
+            self.objects.kind_mut(kind).version = None;
+        }
+    }
+
+    /// Lets the replica decide nothing more, and forgets what is persisted: what it knows is of another past.
+    pub fn distrust(&mut self) {
+        self.fence = 0;
+        self.books.clear();
     }
 
     /// Takes in tenants and whose each namespace is.

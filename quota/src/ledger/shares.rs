@@ -27,6 +27,8 @@ pub struct Holder {
     /// What tenants asked it for that is their own and that others of their cohort use: before it is theirs again nobody
     /// borrows more.
     pub reclaims: Amounts,
+    /// How often it has written its share: one that finds fewer than it has done looks at another past.
+    pub writes: u64,
 }
 
 impl Shares {

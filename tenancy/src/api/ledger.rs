@@ -55,6 +55,9 @@ pub struct Holder {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10_000))]
     pub reclaims: Vec<Share>,
+    /// How often it has written its share.
+    #[serde(default)]
+    pub writes: u64,
 }
 
 /// An amount of one resource of one tenant.
@@ -106,6 +109,7 @@ impl QuotaLedgerSpec {
             exact: held.exact,
             recalled: held.recalled,
             reclaims: held.reclaims.iter().map(share).collect(),
+            writes: held.writes,
         };
         let horizon = |(kind, version): (&Arc<Kind>, &u64)| Horizon {
             group: kind.group.clone(),
@@ -134,6 +138,7 @@ impl QuotaLedgerSpec {
                 exact: holder.exact,
                 recalled: holder.recalled,
                 reclaims: holder.reclaims.iter().map(share).collect(),
+                writes: holder.writes,
             };
             (Arc::from(holder.name.as_str()), held)
         };

@@ -1,4 +1,8 @@
 //! Which replicas are alive: each renews a lease of its own, and gives nothing from its share when it cannot.
+//!
+//! A renewal has a newer version than the one before, or the cluster's store was restored to an older state. Watches do
+//! not notice that: they wait for versions that are to come. Then nothing this process knows can be relied on, and it
+//! ends, to begin anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +12,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use quota::desk::Desk;
-use quota::ledger::Kind;
+use quota::ledger::{Kind, Ledger};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -27,6 +31,8 @@ const PREFIX: &str = "bailey-quota-";
 const LABEL: &str = "bailey.dev/quota-holder";
 /// How often a lease is renewed.
 const RENEW: Duration = Duration::from_secs(3);
+/// How soon a renewal that failed is tried again.
+const AGAIN: Duration = Duration::from_millis(300);
 /// How long a replica decides after the start of its last renewal.
 const VALID: Duration = Duration::from_secs(15);
 /// How long a lease must have stood still for its replica's last request to have ended: it was valid, a request takes
@@ -40,6 +46,8 @@ pub(super) struct Leases {
     desk: Arc<Desk>,
     gone: watch::Sender<Gone>,
     renewed: watch::Sender<bool>,
+    /// The version of the last renewal.
+    last: u64,
     seen: BTreeMap<Arc<str>, Holder>,
 }
 
@@ -58,18 +66,35 @@ impl Leases {
         gone: watch::Sender<Gone>,
         renewed: watch::Sender<bool>,
     ) -> Self {
-        Self { client, desk, gone, renewed, seen: BTreeMap::new() }
+        Self { client, desk, gone, renewed, last: 0, seen: BTreeMap::new() }
     }
 
+    /// Ends where the cluster's store is older than it was.
     pub(super) async fn run(mut self) {
         let mut ticks = interval(RENEW);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
-            match self.renew().await {
-                Ok(()) => _ = self.renewed.send_replace(true),
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.desk.suspected() => {}
+            }
+            let renewal = self.renew().await;
+            if renewal.as_ref().is_ok_and(|version| *version < self.last) {
+                self.desk.distrust("the lease has an older version than before");
+            }
+            if let Some(why) = self.desk.distrusted() {
+                tracing::error!(why, "the cluster's store was restored to an older state: all is read anew");
+                return;
+            }
+            match renewal {
+                Ok(version) => {
+                    self.last = version;
+                    self.renewed.send_replace(true);
+                }
                 Err(error) => {
-                    tracing::warn!(error = api_message(&error), "the lease of this replica cannot be renewed")
+                    tracing::warn!(error, "the lease of this replica cannot be renewed");
+                    ticks.reset_after(AGAIN);
+                    continue;
                 }
             }
             if let Err(error) = self.look().await {
@@ -78,8 +103,9 @@ impl Leases {
         }
     }
 
-    async fn renew(&self) -> kube::Result<()> {
-        let began = Instant::now();
+    /// Renews the lease; gives its version.
+    async fn renew(&self) -> Result<u64, String> {
+        let (began, suspicions) = (Instant::now(), self.desk.suspicions());
         let me = self.desk.read(|ledger| Arc::clone(ledger.me()));
         let api: Api<Lease> = Api::namespaced(self.client.clone(), NAMESPACE);
         let now = OffsetDateTime::now_utc();
@@ -95,10 +121,18 @@ impl Leases {
             },
         });
         let parameters = PatchParams::apply("bailey").force();
-        api.patch(&format!("{PREFIX}{me}"), &parameters, &Patch::Apply(&lease)).await?;
+        let (name, patch) = (format!("{PREFIX}{me}"), Patch::Apply(&lease));
+        let renewal = tokio::time::timeout(RENEW, api.patch(&name, &parameters, &patch)).await;
+        let renewal = renewal.map_err(|_| "the API server did not answer in time".to_owned())?;
+        let lease = renewal.map_err(|error| api_message(&error))?;
+        let version = lease.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default();
+        if version < self.last {
+            return Ok(version);
+        }
         let until = began.checked_add(VALID).unwrap_or(began);
-        self.desk.change(|ledger| ledger.set_fence(self.desk.at(until)));
-        Ok(())
+        // Where the API server went away meanwhile, this renewal says nothing of what it is now.
+        let _suspected = self.desk.renewed(self.desk.at(until), suspicions);
+        Ok(version)
     }
 
     /// Finds holders that are gone: their lease stands still, and the caches have everything they may have let in.
@@ -141,7 +175,7 @@ impl Leases {
     async fn bury(&mut self, now: Instant) -> kube::Result<()> {
         let still = |holder: &Holder| now.saturating_duration_since(holder.since) > GONE;
         if self.seen.values().any(|holder| still(holder) && holder.last.is_none()) {
-            let kinds = self.desk.read(quota::ledger::Ledger::counted);
+            let kinds = self.desk.read(Ledger::counted);
             let last = newest(&self.client, &kinds).await?;
             for holder in self.seen.values_mut().filter(|holder| still(holder) && holder.last.is_none()) {
                 holder.last = Some(last.clone());

@@ -1,6 +1,6 @@
 //! The persisted shares: watched, and written by compare-and-swap.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,24 +33,35 @@ pub(super) type Gone = Arc<BTreeSet<Arc<str>>>;
 pub(super) async fn follow(client: Client, desk: Arc<Desk>, listed: watch::Sender<bool>) {
     let source =
         Source { client, group: GROUP.to_owned(), resource: "quotaledgers".to_owned(), metadata_only: false };
+    let mut marks = BTreeMap::new();
     source
         .follow(move |seen| {
             match seen {
+                Seen::Listing => {
+                    marks = desk.read(|ledger| {
+                        let mark = |name: Arc<str>| (Arc::clone(&name), ledger.mark(&name));
+                        ledger.names().into_iter().map(mark).collect()
+                    });
+                    return;
+                }
+                // An API server that has just started does not serve them yet: that says nothing of them.
+                Seen::All(0, _) => _ = listed.send_replace(true),
                 Seen::All(_, objects) => {
                     let all: Vec<_> = objects.iter().filter_map(read).collect();
                     let mut absent = desk.read(quota::ledger::Ledger::names);
-                    desk.change(|ledger| {
-                        for (domain, persisted) in all {
-                            absent.remove(&domain);
-                            ledger.observe(&domain, Some(persisted), true);
-                        }
-                        absent.iter().for_each(|domain| ledger.observe(domain, None, true));
-                    });
+                    for (domain, persisted) in all {
+                        absent.remove(&domain);
+                        let since = marks.get(&domain).copied().unwrap_or_default();
+                        desk.observe_since(&domain, Some(persisted), since);
+                    }
+                    for domain in &absent {
+                        desk.observe_since(domain, None, marks.get(domain).copied().unwrap_or_default());
+                    }
                     listed.send_replace(true);
                 }
                 Seen::Set(object) => {
                     if let Some((domain, persisted)) = read(&object) {
-                        desk.change(|ledger| ledger.observe(&domain, Some(persisted), false));
+                        desk.observe(&domain, Some(persisted), false);
                     }
                 }
                 // Whoever needs it reads it again.
@@ -59,7 +70,8 @@ pub(super) async fn follow(client: Client, desk: Arc<Desk>, listed: watch::Sende
                         desk.change(|ledger| ledger.forget_shares(&domain));
                     }
                 }
-                Seen::Listing | Seen::Version(_) => return,
+                Seen::Broken => return desk.suspect(),
+                Seen::Version(_) => return,
             }
             desk.nudge();
         })
@@ -204,10 +216,11 @@ impl Writer {
 
     /// Reads the shares as they are now.
     async fn read(&self, domain: &Arc<str>) {
+        let since = self.desk.read(|ledger| ledger.mark(domain));
         match self.api.get_opt(domain).await {
             Ok(object) => {
                 let persisted = object.as_ref().and_then(persisted);
-                self.desk.change(|ledger| ledger.observe(domain, persisted, true));
+                self.desk.observe_since(domain, persisted, since);
             }
             Err(error) => {
                 tracing::warn!(%domain, error = api_message(&error), "shares of budgets cannot be read");

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use kube::Client;
@@ -20,6 +20,8 @@ use crate::cluster::{Retry, api_message};
 
 /// The most objects of one list request.
 const PAGE: u32 = 500;
+/// How long a watch lasts, if the API server does not end it.
+const WATCH: Duration = Duration::from_secs(280);
 /// How long a kind that is not served is not asked for again.
 const ABSENT: Duration = Duration::from_secs(10);
 
@@ -38,6 +40,8 @@ pub(super) enum Seen {
     Gone(Raw),
     /// That nothing changed up to a version.
     Version(u64),
+    /// That the API server went away: it may have another past when it is back.
+    Broken,
 }
 
 /// A kind to follow.
@@ -125,15 +129,21 @@ impl Source {
             }
             Err(fault) => return fault,
         };
-        let mut pauses = Retry::new(Duration::from_millis(100), Duration::from_secs(4));
         loop {
-            match self.watch(resource, &mut version, tell).await {
-                Ok(()) => {}
-                Err(Fault::Failed(why)) => {
-                    tracing::debug!(resource = self.resource, error = why, "a watch ended");
-                    sleep(pauses.next().unwrap_or_default()).await;
+            let began = Instant::now();
+            let ended = self.watch(resource, &mut version, tell).await;
+            // It ends by itself when its time is over. Before that the API server went away, and what it has when it is
+            // back may be of another past: all is listed again.
+            match ended {
+                Ok(()) if began.elapsed() >= WATCH.mul_f32(0.9) => {}
+                Ok(()) => {
+                    tell(Seen::Broken);
+                    return Fault::Expired;
                 }
-                Err(fault) => return fault,
+                Err(fault) => {
+                    tell(Seen::Broken);
+                    return fault;
+                }
             }
         }
     }
@@ -172,7 +182,7 @@ impl Source {
         version: &mut u64,
         tell: &mut (impl FnMut(Seen) + Send),
     ) -> Result<(), Fault> {
-        let parameters = WatchParams::default().timeout(280);
+        let parameters = WatchParams::default().timeout(u32::try_from(WATCH.as_secs()).unwrap_or(u32::MAX));
         let request = self.request(resource);
         let request = match self.metadata_only {
             true => request.watch_metadata(&parameters, &version.to_string()),

@@ -88,7 +88,7 @@ impl Usage {
         };
         let (kind, sums) = (Arc::clone(kind), Arc::clone(sums));
         let (desk, mut reader) =
-            (Arc::clone(&self.desk), Reader { kind, sums, known: HashSet::new(), horizon: 0 });
+            (Arc::clone(&self.desk), Reader { kind, sums, known: HashSet::new(), horizon: 0, newest: 0 });
         source.follow(move |seen| reader.tell(&desk, seen))
     }
 }
@@ -105,6 +105,8 @@ struct Reader {
     known: HashSet<Charges>,
     /// What others had seen when the list began.
     horizon: u64,
+    /// The version of the last list.
+    newest: u64,
 }
 
 impl Reader {
@@ -113,6 +115,12 @@ impl Reader {
             Seen::Listing => self.horizon = desk.read(|ledger| ledger.horizon(&self.kind)),
             Seen::All(version, objects) => {
                 self.known.clear();
+                // The versions of one process only grow.
+                if version < self.newest && version > 0 {
+                    tracing::warn!(kind = %self.kind, version, before = self.newest, "versions went back");
+                    return desk.distrust("a list is older than the one before");
+                }
+                self.newest = version;
                 if version < self.horizon {
                     tracing::warn!(kind = %self.kind, version, horizon = self.horizon, "versions went back, all is counted anew");
                     desk.change(|ledger| ledger.rolled_back(&self.kind));
@@ -131,6 +139,10 @@ impl Reader {
                 if let Some((place, stored)) = self.stored(&object) {
                     desk.change(|ledger| ledger.delete(&place, &stored.uid, stored.version));
                 }
+            }
+            Seen::Broken => {
+                desk.change(|ledger| ledger.unlist(&self.kind));
+                desk.suspect();
             }
             Seen::Version(version) => desk.change(|ledger| ledger.bookmark(&self.kind, version)),
         }

@@ -1,5 +1,6 @@
 //! Starting and stopping a control plane.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -28,6 +29,9 @@ pub enum Lifetime {
 pub struct ControlPlane {
     access: Access,
     components: Vec<Component>,
+    /// How each was started.
+    commands: BTreeMap<&'static str, Command>,
+    etcd_port: u16,
     guard: Option<Guard>,
 }
 
@@ -45,7 +49,8 @@ impl ControlPlane {
                 Lifetime::Owner => Some(Guard::start(Some(folder))?),
                 Lifetime::Detached => None,
             };
-            let mut plane = Self { access: Access::new(folder), components: Vec::new(), guard };
+            let (access, components) = (Access::new(folder), Vec::new());
+            let mut plane = Self { access, components, commands: BTreeMap::new(), etcd_port: 0, guard };
             match plane.run(binary, &files) {
                 Ok(()) => return Ok(plane),
                 Err(error) => {
@@ -64,19 +69,51 @@ impl ControlPlane {
     fn run(&mut self, binary: &Path, files: &Files) -> Result<()> {
         let [client, peer, secure, controllers] = http::free_ports()?;
         let folder = self.access.folder().to_path_buf();
+        self.etcd_port = client;
         files.write_users(&self.access, &format!("https://127.0.0.1:{secure}"))?;
         self.launch("etcd", etcd(binary, &folder, client, peer))?;
         self.launch("kube-apiserver", api_server(binary, files, &folder, client, secure))?;
-        self.wait_for("etcd", move |_| http::is_ok(client, "/health"))?;
-        self.wait_for("kube-apiserver", |plane| plane.access.is_ready())?;
+        self.wait_until_ready("etcd")?;
+        self.wait_until_ready("kube-apiserver")?;
         self.launch("kube-controller-manager", controller_manager(binary, files, &self.access, controllers))?;
+        self.wait_until_ready("kube-controller-manager")
+    }
+
+    fn wait_until_ready(&mut self, name: &str) -> Result<()> {
         let arguments = ["get", "serviceaccount", "default", "--namespace", "default"];
-        self.wait_for("kube-controller-manager", move |plane| plane.access.run(&arguments).is_ok())
+        match name {
+            "etcd" => self.wait_for(name, |plane| http::is_ok(plane.etcd_port, "/health")),
+            "kube-apiserver" => self.wait_for(name, |plane| plane.access.is_ready()),
+            _ => self.wait_for(name, |plane| plane.access.run(&arguments).is_ok()),
+        }
+    }
+
+    /// Ends a component as a crash would.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn crash(&mut self, name: &str) -> Result<()> {
+        let position = self.components.iter().position(|component| component.name() == name);
+        let mut component = self.components.remove(position.with_context(|| format!("no `{name}` runs"))?);
+        component.kill();
+        self.forget(component.pid())
+    }
+
+    /// Starts a component again that crashed, and waits until it works.
+    ///
+    /// # Errors
+    /// When it was never started, or does not become ready within two minutes.
+    pub fn revive(&mut self, name: &str) -> Result<()> {
+        let known = self.commands.remove_entry(name);
+        let (name, command) = known.with_context(|| format!("`{name}` was never started"))?;
+        self.launch(name, command)?;
+        self.wait_until_ready(name)
     }
 
     fn launch(&mut self, name: &'static str, mut command: Command) -> Result<()> {
         let log = self.access.log(name);
         let component = Component::spawn(name, &mut command, log)?;
+        self.commands.insert(name, command);
         if let Some(guard) = &mut self.guard {
             guard.watch(component.pid())?;
         }

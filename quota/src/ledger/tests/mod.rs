@@ -93,6 +93,8 @@ struct Cluster {
     stored: BTreeMap<Place, Stored>,
     events: Vec<(Millis, Event)>,
     shares: Option<(Shares, u64)>,
+    /// What is stored and persisted, as it was once.
+    backup: (BTreeMap<Place, Stored>, Option<(Shares, u64)>),
     flying: Vec<Flying>,
     version: u64,
     now: Millis,
@@ -113,6 +115,7 @@ impl Cluster {
             stored: BTreeMap::new(),
             events: Vec::new(),
             shares: None,
+            backup: (BTreeMap::new(), None),
             flying: Vec::new(),
             version: 1,
             now: 0,
@@ -154,6 +157,30 @@ impl Cluster {
             self.apply(&draft);
         }
         self.start();
+    }
+
+    /// The API server goes away with all that is under way, and comes back with what was stored once. Versions may have
+    /// passed by then what they were.
+    fn restore(&mut self) {
+        self.flying.clear();
+        (self.stored, self.shares) = self.backup.clone();
+        self.version += 1;
+        for which in (0..self.replicas.len()).rev() {
+            let all = self.stored.iter().map(|(place, stored)| {
+                (Arc::clone(&place.namespace), Arc::clone(&place.name), stored.clone())
+            });
+            let replica = &mut self.replicas[which];
+            replica.writing.clear();
+            replica.seen = self.events.len();
+            replica.ledger.doubt();
+            replica.ledger.unlist(&things());
+            replica.ledger.replace(&things(), self.version, all.collect());
+            if replica.ledger.observe(&self.domain, self.shares.clone(), true) {
+                self.crash(which);
+            } else {
+                replica.ledger.set_fence(Millis::MAX);
+            }
+        }
     }
 
     fn place(&self, slot: u8) -> (Place, Arc<str>) {
@@ -326,6 +353,8 @@ impl Cluster {
             11 | 12 => self.arrive(replica),
             13 => self.write(replica, &[], amount % 3 > 0),
             14 if slot < 16 => self.crash(replica),
+            14 if slot < 64 && amount % 2 == 0 => self.backup = (self.stored.clone(), self.shares.clone()),
+            14 if slot < 64 => self.restore(),
             14 => {
                 self.read_shares(replica);
                 if self.replicas[replica].ledger.owes(&self.domain) {

@@ -84,7 +84,7 @@ impl Forest {
         };
         let mut answer = self.ledger.reserve(&ask, false, 0);
         if let Answer::Short(domain, amounts) = answer {
-            self.ledger.observe(&domain, None, false);
+            self.ledger.observe(&domain, None, true);
             let draft =
                 self.ledger.draft(&domain, &[Demand { id: 1, amounts }], &BTreeSet::new(), 0).unwrap();
             self.version += 1;
