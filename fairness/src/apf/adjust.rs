@@ -1,12 +1,15 @@
 //! How levels lend each other seats: the adjustment a server makes every ten seconds.
 //!
-//! **Guarantee.** Seats of limited levels lie between their floor and their most, and sum to what exempt levels leave
-//! of the total, up to rounding by half a seat a level. Where exempt levels leave less than all floors, each level
-//! gets between its least and its floor, in the same proportion; where they leave less than the least, each gets its
-//! least and the sum is more than the server has, as it is in the server.
+//! **Guarantee.** With `total` the sum of all nominal seats, and what exempt levels take out of it at once:
+//! - Where more is left than the floors of all limited levels, these get between floor and most, and sum to `total`.
+//!   (The enhancement proposal has them sum to what is left; the server, as of 1.36, to all.)
+//! - Where less is left, each gets between its least and its floor, in the same proportion, and they sum to it.
+//! - Where less is left than the least, each gets its least.
 //!
-//! Source: KEP-1040 and `apf_controller.go`. The server finds the proportion by bisection, this model exactly, from
-//! the sorted points where a level reaches a bound: O(n log n).
+//! Sums hold up to rounding by half a seat a level. Where all together may have less than `total`, the server changes
+//! nothing, and this model gives each its most.
+//!
+//! Source: KEP-1040, `apf_controller.go` and `conc_alloc.go`. Cost: O(n^2) in the levels, of which there are few.
 
 use super::Seats;
 
@@ -65,7 +68,7 @@ impl Period {
     /// The least it has until the next adjustment: `max(min, min(nominal, high))`, exempt `max(min, high)`.
     pub fn floor(&self) -> u32 {
         // What was asked for at once is far below 2^32, and negative never.
-        let high = self.demand.high.ceil() as u32;
+        let high = self.demand.high.round() as u32;
         let most = if self.exempt { high } else { high.min(self.seats.nominal) };
         most.max(self.seats.min)
     }
@@ -100,8 +103,8 @@ pub fn adjust(levels: &[Period]) -> Vec<u32> {
         limited_levels(levels).map(between).collect()
     } else {
         let items: Vec<Item> = limited_levels(levels).map(Period::item).collect();
-        // More seats than all may have: each gets its most. Fewer than the floors: the branch above.
-        allocate(remaining, &items)
+        // Fewer than the floors cannot be here, so the one fault is that there are more than all may have.
+        allocate(total, &items)
             .map_or_else(|_| items.iter().map(|item| item.high).collect(), |(seats, _)| seats)
     };
     let mut limited = limited.into_iter();
@@ -209,12 +212,12 @@ mod tests {
 
     #[test]
     fn the_borrower_gets_what_the_lender_may_lend() {
-        // The server's own test: 24 seats, of which one level asks for many and the other for few.
-        let seats = adjust(&[level(12, 6, 24, 24.0), level(12, 6, 24, 6.0)]);
-        assert_eq!(seats, [18, 6]);
-        let both = adjust(&[level(12, 6, 16, 24.0), level(12, 6, 24, 24.0)]);
-        assert_eq!(both, [12, 12]);
-        assert_eq!(adjust(&[level(12, 6, 16, 24.0), level(12, 6, 24, 6.0)]), [16, 8]);
+        // The server's own two tests: 24 seats, of which one level asks for many and the other for few.
+        let lendable_limited = adjust(&[level(12, 6, 20, 24.0), level(12, 8, 18, 6.0)]);
+        let borrowing_limited = adjust(&[level(12, 6, 16, 24.0), level(12, 4, 18, 6.0)]);
+        assert_eq!((lendable_limited, borrowing_limited), (vec![16, 8], vec![16, 8]));
+        assert_eq!(adjust(&[level(12, 6, 16, 24.0), level(12, 6, 24, 24.0)]), [12, 12]);
+        assert_eq!(adjust(&[level(12, 6, 14, 24.0), level(12, 6, 16, 0.0)]), [14, 10]);
     }
 
     #[test]
@@ -295,9 +298,12 @@ mod tests {
                 (least + level.seats.min, most + level.seats.max)
             });
             let taken = got.last().copied().unwrap_or_default();
-            if taken + least <= total && total - taken <= most {
-                let sum: u32 = got.iter().sum();
+            let sum: u32 = got.iter().sum::<u32>() - taken;
+            let floors: u32 = all.iter().filter(|level| !level.exempt).map(Period::floor).sum();
+            if taken + floors < total && total <= most {
                 prop_assert!(sum.abs_diff(total) as usize <= all.len(), "{} of {}", sum, total);
+            } else if taken + least < total && total <= taken + floors {
+                prop_assert!(sum.abs_diff(total - taken) as usize <= all.len(), "{} of {}", sum, total);
             }
         }
     }

@@ -97,12 +97,12 @@ fn hits_resource(rule: &ResourceRule, verb: &str, group: &str, resource: &str, n
 }
 
 fn hits_path(rule: &NonResourceRule, verb: &str, path: &str) -> bool {
-    let below = |url: &String| url.strip_suffix('*').is_some_and(|prefix| path.starts_with(prefix));
+    let below = |url: &str| {
+        let prefix = url.strip_suffix('*').unwrap_or(url);
+        path.strip_prefix(prefix).is_some_and(|rest| prefix.ends_with('/') || rest.starts_with('/'))
+    };
     includes(&rule.verbs, verb)
-        && rule
-            .non_resource_urls
-            .iter()
-            .any(|url| url == path || (url.ends_with("/*") && below(url)) || url == "*")
+        && rule.non_resource_urls.iter().any(|url| url == "*" || url == path || below(url))
 }
 
 fn includes(list: &[String], item: &str) -> bool {
@@ -166,12 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_matched_below_a_star() {
+    fn paths_are_matched_with_what_is_below() {
         let schemas = [schema("all", 1, Some(DistinguisherMethod::ByNamespace), Subject::user("*"))];
         let found = |path| {
             let request = Request { user: "eve", groups: &[], verb: "get", about: About::Path(path) };
             classify(&schemas, &request).is_some()
         };
-        assert_eq!((found("/apis/apps"), found("/version"), found("/versions")), (true, true, false));
+        assert_eq!((found("/apis/apps"), found("/version"), found("/version/x")), (true, true, true));
+        assert_eq!((found("/apis"), found("/versions")), (false, false));
     }
 }

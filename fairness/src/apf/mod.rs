@@ -1,6 +1,6 @@
 //! API Priority and Fairness (APF): a model of what the API server does with its configuration.
 //!
-//! All numbers are of one API server: servers share nothing. The formulas are those of Kubernetes 1.34 (KEP-1040,
+//! All numbers are of one API server: servers share nothing. The formulas are those of Kubernetes 1.34 to 1.36 (KEP-1040,
 //! `apiserver/pkg/util/flowcontrol`); where an older server differs, an argument says so. A *seat* is room for one
 //! request at a time; a wide request takes several.
 //!

@@ -250,7 +250,7 @@ pub struct ResourceRule {
 pub struct NonResourceRule {
     /// The HTTP methods, in lower case.
     pub verbs: Vec<String>,
-    /// The paths; one that ends in `/*` stands for all below it.
+    /// The paths, with all below them.
     #[serde(rename = "nonResourceURLs")]
     pub non_resource_urls: Vec<String>,
 }

@@ -25,6 +25,8 @@ const MOST_MUTATING: u32 = 10;
 /// How many objects before 1.34, or bytes since, one seat stands for.
 const OBJECTS_A_SEAT: u64 = 100;
 const BYTES_A_SEAT: u64 = 100_000;
+/// The size of an object of which none is known.
+const LARGEST_OBJECT: u64 = 1_500_000;
 /// How many bytes count of a list that is served from the watch cache.
 const CACHED_BYTES: u64 = 1_000_000;
 
@@ -48,7 +50,7 @@ pub fn max_width(level: &Level, seats: Seats, server: ServerVersion) -> Width {
 pub struct ListSize {
     /// The objects of that kind in the whole cluster: the namespace plays no part. 1 where one name is selected.
     pub objects: u64,
-    /// Their mean size in bytes.
+    /// Their mean size in bytes; 0 where it is not known, which counts as the largest there can be.
     pub mean_bytes: u64,
     /// The `limit` of the request; `None` without one.
     pub limit: Option<u64>,
@@ -63,13 +65,14 @@ pub struct ListSize {
 /// `ceil(bytes held / 100 kB)`: from the cache at most 1 MB counts; from etcd a selector reads half of the objects at
 /// least, and without one a limit holds.
 pub fn list_width(list: ListSize, most: u32) -> u32 {
+    let mean = if list.mean_bytes == 0 { LARGEST_OBJECT } else { list.mean_bytes };
     let limited = list.limit.filter(|limit| *limit > 0).unwrap_or(list.objects).min(list.objects);
     let bytes = if list.cached {
-        limited.saturating_mul(list.mean_bytes).min(CACHED_BYTES)
+        limited.saturating_mul(mean).min(CACHED_BYTES)
     } else if list.selector {
-        limited.max(list.objects / 2).saturating_mul(list.mean_bytes)
+        limited.max(list.objects / 2).saturating_mul(mean)
     } else {
-        limited.saturating_mul(list.mean_bytes)
+        limited.saturating_mul(mean)
     };
     seats_for(bytes, BYTES_A_SEAT, most)
 }
@@ -79,7 +82,7 @@ pub fn list_width(list: ListSize, most: u32) -> u32 {
 /// `ceil(objects / 100)`: from the cache all stored ones, from etcd with a selector those and the limit, else twice
 /// the limit.
 pub fn list_width_by_count(list: ListSize, most: u32) -> u32 {
-    let limit = list.limit.filter(|limit| *limit > 0).unwrap_or(list.objects);
+    let limit = list.limit.filter(|limit| *limit > 0).unwrap_or(list.objects).min(list.objects);
     let objects = if list.cached {
         list.objects
     } else if list.selector {
@@ -135,6 +138,7 @@ mod tests {
         assert_eq!(list_width(ListSize { limit: Some(500), selector: true, ..all }, 200), 100);
         assert_eq!(list_width(ListSize { objects: 0, ..all }, 100), 1);
         assert_eq!(list_width(all, 37), 37);
+        assert_eq!(list_width(ListSize { objects: 1, mean_bytes: 0, ..all }, 100), 15);
     }
 
     #[test]

@@ -44,6 +44,30 @@ pub struct Limits {
     pub user: Option<Limit>,
 }
 
+impl Limits {
+    /// The limits of a replica that has a part of the tenant's: each user has the same part of its own.
+    ///
+    /// A user's burst is rounded up, so that no replica refuses it for ever: over `n` replicas up to `n - 1` more
+    /// requests of a user can pass at once than its burst. The tenant's limit holds as it is.
+    #[must_use]
+    pub fn within(self, part: Limit) -> Self {
+        let user = self.user.map(|user| {
+            let of = |amount: u64, part: u64, whole: u64| -> (u64, bool) {
+                let product = u128::from(amount).saturating_mul(u128::from(part));
+                let rest = product.checked_rem(u128::from(whole)).unwrap_or_default();
+                let amount = product.checked_div(u128::from(whole)).unwrap_or_default();
+                (u64::try_from(amount).unwrap_or(u64::MAX), rest > 0)
+            };
+            let whole = self.tenant.rate.as_thousandths();
+            let (rate, _) = of(user.rate.as_thousandths(), part.rate.as_thousandths(), whole);
+            let (burst, more) = of(user.burst.into(), part.burst.into(), self.tenant.burst.into());
+            let burst = burst.saturating_add(u64::from(more));
+            Limit { rate: Rate::thousandths(rate), burst: u32::try_from(burst).unwrap_or(u32::MAX) }
+        });
+        Self { tenant: part, user }
+    }
+}
+
 /// With what a limit starts that was not there before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {

@@ -39,8 +39,8 @@ pub struct Diff {
 /// What has to be changed for a plan to hold, at most so much of it at once.
 ///
 /// Only objects with Bailey's label are changed or deleted. Levels are made before FlowSchemas lead to them and deleted
-/// after; whatever a tenant moves to is made before what it leaves is deleted, so every tenant always has a flow. (Where
-/// the subjects of a shard take more than one FlowSchema, one that moves between these has none for one change.)
+/// after; what a tenant moves to is made before what it leaves is deleted, so a tenant always has a flow. Only one that
+/// moves between FlowSchemas that it shares with others may have none for some changes of a batch.
 /// A server digests its whole configuration again at every change: batches, not thousands at once.
 pub fn diff(
     wanted: &Plan,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::inputs::{Class, Inputs, Tenant};
+use super::inputs::{Bounds, Class, Inputs, Tenant};
 use super::{PlaceKind, Warning, names};
 use crate::apf::objects::Subject;
 
@@ -97,7 +97,7 @@ fn is_reserved(name: &str, accounts: &str) -> bool {
 /// The tenants that have a subject together, for each such subject.
 pub(super) fn shared_subjects(members: &[Member<'_>], inputs: &Inputs) -> Vec<Warning> {
     let mut holders: BTreeMap<&Subject, Vec<(PlaceKind, &str)>> = BTreeMap::new();
-    for (member, kind) in placed(members, inputs.bounds.dedicated) {
+    for (member, kind) in placed(members, inputs.bounds) {
         for subject in member.chunks.iter().flatten() {
             holders.entry(subject).or_default().push((kind, &member.tenant.name));
         }
@@ -113,23 +113,34 @@ pub(super) fn shared_subjects(members: &[Member<'_>], inputs: &Inputs) -> Vec<Wa
         .collect()
 }
 
-/// Where each tenant goes: the first ones, those of several namespaces before others, to places of their own.
-pub(super) fn placed<'a, 'b>(
-    members: &'b [Member<'a>],
-    dedicated: usize,
-) -> Vec<(&'b Member<'a>, PlaceKind)> {
+/// Where each tenant goes: the first ones, those of several namespaces before others, to places of their own, the next
+/// ones to shards, and those whose subjects would be too many to where they need none.
+pub(super) fn placed<'a, 'b>(members: &'b [Member<'a>], bounds: Bounds) -> Vec<(&'b Member<'a>, PlaceKind)> {
     let mut order: Vec<&Member<'_>> = members.iter().collect();
     // Stable: by name within either half.
     order.sort_by_key(|member| member.namespaces.len() == 1);
     let place = |(at, member): (usize, &'b Member<'a>)| {
-        let kind = match member.namespaces.len() {
-            _ if at < dedicated => PlaceKind::Dedicated,
-            1 => PlaceKind::Shared,
-            _ => PlaceKind::Pooled,
+        // In how many FlowSchemas its subjects are.
+        let (kind, times) = match member.namespaces.len() {
+            _ if at < bounds.dedicated => (PlaceKind::Dedicated, 2),
+            1 => (PlaceKind::Shared, 4_usize),
+            _ => (PlaceKind::Pooled, 2),
         };
-        (member, kind)
+        let subjects: usize = member.chunks.iter().map(Vec::len).sum();
+        (member, kind, subjects.saturating_mul(times))
     };
-    order.into_iter().enumerate().map(place).collect()
+    let mut placed: Vec<_> = order.into_iter().enumerate().map(place).collect();
+    // Whoever has many subjects is the first to have no room, not those behind.
+    placed.sort_by_key(|(member, kind, subjects)| {
+        (*kind != PlaceKind::Dedicated, *subjects, &member.tenant.name)
+    });
+    let mut room = bounds.subjects;
+    let mut fit = |(member, kind, subjects): (&'b Member<'a>, PlaceKind, usize)| {
+        let left = room.checked_sub(subjects);
+        room = left.unwrap_or(room);
+        (member, if left.is_some() { kind } else { PlaceKind::Open })
+    };
+    placed.into_iter().map(&mut fit).collect()
 }
 
 fn chunks(subjects: BTreeSet<Subject>) -> Vec<Vec<Subject>> {

@@ -11,18 +11,22 @@
 //!   shared ones before pooled ones; a shared tenant's namespace tells it apart from other shared ones.
 //!   [`Warning::SharedSubject`] says so. Nobody gains: the flow that pays is an existing tenant's.
 //!
-//! A server tries FlowSchemas one after the other, so their number is bounded. The first [`Bounds::dedicated`] tenants,
-//! those of several namespaces first and then by name, have two of their own. The others of one namespace are *shared*:
-//! their shard has FlowSchemas with a rule for each of them, told apart by namespace. The rest is *pooled*: all of a
-//! shard are one flow ([`Warning::Pooled`]). With `d` dedicated tenants, `c` classes and `s` shards there are at most
-//! `2 d + 4 c s + 1` FlowSchemas, and one more for each further [`MAX_SUBJECT_BYTES`] of subjects; with the defaults
-//! and four classes 2,257, for any number of tenants.
+//! - *Open* tenants (below) are told apart by namespace alone: whoever asks about its namespace waits in its flow, and
+//!   what they ask elsewhere is left to the server's own FlowSchemas, by user. [`Warning::Open`] says how many.
 //!
-//! What a server compares a request with is every subject in front of the FlowSchema that matches; a shared tenant's are
-//! in four. [`Warning::LongWalk`] says where they are many: groups instead of users make them few.
+//! A server tries FlowSchemas one after the other, and each subject in them, so both are bounded. The first
+//! [`Bounds::dedicated`] tenants, those of several namespaces first and then by name, have two FlowSchemas of their own.
+//! The others of one namespace are *shared*: their shard has FlowSchemas with a rule for each of them, told apart by
+//! namespace. The rest is *pooled*: all of a shard are one flow ([`Warning::Pooled`]). Who has no
+//! room within [`Bounds::subjects`] is *open*: those without a place of their own and with the most subjects first. Groups
+//! instead of users make room.
+//!
+//! With `d` dedicated tenants, `c` classes and `s` shards there are at most `2 d + 4 c s + 2 c + 1` FlowSchemas, and one
+//! more for each further [`MAX_SUBJECT_BYTES`] of subjects or namespaces; with the defaults and four classes 2,265, for
+//! any number of tenants.
 //!
 //! The plan depends on nothing but its inputs, whatever their order, and a tenant that comes or goes changes only its
-//! own objects, its shard's, and those of at most one tenant that takes or leaves a dedicated place.
+//! own objects, its shard's, and those of the few tenants that give way to it or follow it.
 //!
 //! Cost: O(n log n) in the number of subjects.
 //!
@@ -78,7 +82,7 @@ pub struct Place {
     pub kind: PlaceKind,
     /// The class.
     pub class: String,
-    /// The shard; 0 for a dedicated one.
+    /// The shard; 0 where there are none.
     pub shard: u32,
 }
 
@@ -91,4 +95,6 @@ pub enum PlaceKind {
     Shared,
     /// Not at all from those of its shard.
     Pooled,
+    /// By namespace, whoever asks.
+    Open,
 }

@@ -10,7 +10,7 @@ const MAX_NAME: usize = 253;
 /// The name of a tenant's own object, or of a part of it. Where the tenant's cannot be part of a name, its digest stands for it, under
 /// another prefix, so that no tenant's name can be chosen to collide.
 pub(super) fn of_tenant(kind: &str, tenant: &str, part: usize) -> String {
-    let kind = of_part(kind, part);
+    let kind = part_of(kind, part);
     let plain = format!("bailey.{kind}.{tenant}");
     if plain.len() <= MAX_NAME && is_subdomain(tenant) {
         return plain;
@@ -26,11 +26,16 @@ pub(super) fn of_tenant(kind: &str, tenant: &str, part: usize) -> String {
 
 /// The name of a shard's object. A class is a DNS label, so the dots tell the parts apart.
 pub(super) fn of_shard(kind: &str, class: &str, shard: u32, part: usize) -> String {
-    format!("bailey.{}.{class}.{shard:03}", of_part(kind, part))
+    format!("bailey.{}.{class}.{shard:03}", part_of(kind, part))
+}
+
+/// The name of a part of a class's object.
+pub(super) fn of_part(kind: &str, class: &str, part: usize) -> String {
+    format!("bailey.{}.{class}", part_of(kind, part))
 }
 
 /// The prefix of one of an object's parts: the first keeps it. The end of a name is a tenant's to choose.
-fn of_part(kind: &str, part: usize) -> String {
+fn part_of(kind: &str, part: usize) -> String {
     if part == 0 { kind.to_owned() } else { format!("{kind}-part{part}") }
 }
 

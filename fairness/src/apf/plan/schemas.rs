@@ -10,8 +10,6 @@ use crate::apf::objects::{
     Subject,
 };
 
-/// From how many subjects on an administrator is told: then a request of no tenant costs a good part of a millisecond.
-const LONG_WALK: usize = 20_000;
 /// Before all tenants, behind the cluster's own controllers (800).
 const OWN: u32 = 850;
 /// Of equal numbers the first by name wins, so a number a kind is enough, and none moves when tenants come and go.
@@ -19,6 +17,7 @@ const OWN: u32 = 850;
 const DEDICATED: u32 = 2_000;
 const SHARED: u32 = 3_000;
 const POOLED: u32 = 4_000;
+const OPEN: u32 = 5_000;
 /// Lists are tried just before the rest.
 const LISTS_BEFORE: u32 = 100;
 
@@ -38,15 +37,17 @@ pub fn plan(inputs: &Inputs) -> Result<Plan, PlanFault> {
         .map(|level| (&level).into())
         .collect();
     plan.schemas.extend(own(inputs, &mut plan.warnings));
+    let mut open: BTreeMap<&str, Vec<&Member<'_>>> = BTreeMap::new();
     let mut shards: BTreeMap<(PlaceKind, &str, u32), Vec<&Member<'_>>> = BTreeMap::new();
-    for (member, kind) in placed(&members, inputs.bounds.dedicated) {
+    for (member, kind) in placed(&members, inputs.bounds) {
         let name = &member.tenant.name;
         let shard = match kind {
-            PlaceKind::Dedicated => 0,
+            PlaceKind::Dedicated | PlaceKind::Open => 0,
             PlaceKind::Shared | PlaceKind::Pooled => names::shard(name, inputs.bounds.shards),
         };
         match kind {
             PlaceKind::Dedicated => plan.schemas.extend(dedicated(member)),
+            PlaceKind::Open => open.entry(member.class.name.as_str()).or_default().push(member),
             PlaceKind::Shared => {
                 shards.entry((kind, &member.class.name, shard)).or_default().push(member);
                 // What is not about its namespace.
@@ -59,13 +60,13 @@ pub fn plan(inputs: &Inputs) -> Result<Plan, PlanFault> {
         }
         plan.places.insert(name.clone(), Place { kind, class: member.class.name.clone(), shard });
     }
+    let count = open.values().map(Vec::len).sum();
+    if count > 0 {
+        plan.warnings.push(Warning::Open { tenants: count });
+    }
+    plan.schemas.extend(open.values().flat_map(|members| opened(members)));
     for ((kind, _, shard), members) in shards {
         plan.schemas.extend(sharded(kind, shard, &members));
-    }
-    let subjects =
-        plan.schemas.iter().flat_map(|schema| &schema.spec.rules).map(|rules| rules.subjects.len()).sum();
-    if subjects > LONG_WALK {
-        plan.warnings.push(Warning::LongWalk { subjects });
     }
     plan.levels.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
     plan.schemas.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
@@ -105,7 +106,9 @@ fn sharded(kind: PlaceKind, shard: u32, members: &[&Member<'_>]) -> Vec<FlowSche
     let class = first.class;
     let (prefix, lists_prefix, precedence, method) = match kind {
         PlaceKind::Shared => ("shared", "shared-lists", SHARED, Some(DistinguisherMethod::ByNamespace)),
-        PlaceKind::Dedicated | PlaceKind::Pooled => ("pooled", "pooled-lists", POOLED, None),
+        PlaceKind::Dedicated | PlaceKind::Pooled | PlaceKind::Open => {
+            ("pooled", "pooled-lists", POOLED, None)
+        }
     };
     let mut found = Vec::new();
     for (part, rules) in packed(members).into_iter().enumerate() {
@@ -129,6 +132,34 @@ fn sharded(kind: PlaceKind, shard: u32, members: &[&Member<'_>]) -> Vec<FlowSche
     }
     found
 }
+
+/// The two of a class for tenants without subjects, for each part of their namespaces.
+fn opened(members: &[&Member<'_>]) -> Vec<FlowSchema> {
+    let Some(first) = members.first() else { return Vec::new() };
+    let class = first.class;
+    let namespaces: BTreeSet<&str> = members.iter().flat_map(|member| &member.namespaces).copied().collect();
+    let namespaces: Vec<&str> = namespaces.into_iter().collect();
+    let both = |(part, names): (usize, &[&str])| {
+        let rules = |verbs: &[&str]| {
+            let namespaces = names.iter().map(|name| (*name).to_owned()).collect();
+            let rule = ResourceRule { cluster_scope: false, namespaces, ..resources(verbs, None) };
+            let subjects = vec![Subject::group("system:authenticated")];
+            vec![PolicyRules { subjects, resource_rules: vec![rule], non_resource_rules: Vec::new() }]
+        };
+        let name = |kind| names::of_part(kind, &class.name, part);
+        let method = Some(DistinguisherMethod::ByNamespace);
+        let (level, lists_level) = (class.level().name, class.lists_level().name);
+        let before = OPEN.saturating_sub(LISTS_BEFORE);
+        [
+            schema(name("open-lists"), &lists_level, before, method, rules(&["list", "watch"])),
+            schema(name("open"), &level, OPEN, method, rules(&["*"])),
+        ]
+    };
+    namespaces.chunks(OPEN_NAMESPACES).enumerate().flat_map(both).collect()
+}
+
+/// How many namespaces, of at most 63 characters, fit where [`MAX_SUBJECT_BYTES`] do.
+const OPEN_NAMESPACES: usize = MAX_SUBJECT_BYTES / 66;
 
 /// Chunks of subjects with whose they are, in parts that fit one FlowSchema each.
 fn packed<'a>(members: &[&'a Member<'_>]) -> Vec<Vec<(&'a Member<'a>, &'a Vec<Subject>)>> {

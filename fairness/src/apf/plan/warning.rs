@@ -50,10 +50,10 @@ pub enum Warning {
         /// The tenant.
         tenant: String,
     },
-    /// A request of no tenant is compared with so many subjects that it costs the server time.
-    LongWalk {
-        /// The subjects in all FlowSchemas.
-        subjects: usize,
+    /// Tenants whose subjects would be too many are told apart by namespace alone.
+    Open {
+        /// How many.
+        tenants: usize,
     },
     /// Nobody is named as Bailey itself: its requests wait among the tenants'.
     NoOwnSubject,
@@ -116,12 +116,10 @@ impl fmt::Display for Warning {
                     "tenant `{tenant}` is one flow with others: there are too many tenants of several namespaces"
                 )
             }
-            Self::LongWalk { subjects } => {
-                write!(
-                    f,
-                    "a request of no tenant is compared with {subjects} subjects: name groups, not users"
-                )
-            }
+            Self::Open { tenants } => write!(
+                f,
+                "{tenants} tenants are told apart by namespace only, since all subjects were too many: name groups, not users"
+            ),
             Self::NoOwnSubject => {
                 f.write_str("nobody is named as Bailey: its requests wait among the tenants'")
             }

@@ -177,6 +177,13 @@ struct Pair {
 }
 
 impl Pair {
+    /// The weights of the flows that wait, and of this one.
+    fn weights_with(&self, ask: &Ask<u8>) -> usize {
+        let waiting = self.oracle.lines.iter().filter(|(_, line)| !line.waiting.is_empty());
+        let others = waiting.filter(|(flow, _)| **flow != ask.flow).map(|(flow, _)| self.weights[flow]);
+        (others.sum::<u32>() + ask.weight.get()) as usize
+    }
+
     fn enqueue(&mut self, ask: &Ask<u8>) -> Result<(), TestCaseError> {
         let (waiting, total) =
             (self.oracle.lines.get(&ask.flow).map_or(0, |line| line.waiting.len()), self.oracle.waiting());
@@ -184,6 +191,11 @@ impl Pair {
         match self.queue.enqueue(self.now, ask) {
             Entry::Queued { id, pushed_out } => {
                 if let Some(out) = pushed_out {
+                    // It was of a flow with more than its share of the room.
+                    let has = |line: &Line| line.waiting.iter().any(|request| request.id == out);
+                    let (loser, line) = self.oracle.lines.iter().find(|(_, line)| has(line)).unwrap();
+                    let share = SETTINGS.2 * self.weights[loser] as usize;
+                    prop_assert!(line.waiting.len() * self.weights_with(ask) > share);
                     prop_assert!(self.waiting.remove(&out) && self.ended.insert(out));
                     self.oracle.remove(out);
                 }
@@ -201,15 +213,7 @@ impl Pair {
                     Refusal::Full => {
                         prop_assert_eq!(total, SETTINGS.2);
                         // No other flow has more than its share of the room, so this one has all of its own.
-                        let weights: u32 = self
-                            .oracle
-                            .lines
-                            .iter()
-                            .filter(|(_, line)| !line.waiting.is_empty())
-                            .filter(|(flow, _)| **flow != ask.flow)
-                            .map(|(flow, _)| self.weights[flow])
-                            .sum();
-                        let weights = (weights + ask.weight.get()) as usize;
+                        let weights = self.weights_with(ask);
                         prop_assert!((waiting + 1) * weights > SETTINGS.2 * ask.weight.get() as usize);
                     }
                 }

@@ -79,9 +79,12 @@ fn too_wide() {
 
 #[test]
 fn windup() {
+    let overlapping = |client: Client| Client { overlaps: true, ..client };
     let late = Client { split: true, ..client(2, 2, 40, SECOND, 0) };
-    let clients = vec![client(1, 2, 40, SECOND, 0), late];
+    let clients = vec![overlapping(client(1, 2, 40, SECOND, 0)), overlapping(late)];
     // The server's own margin in the second half is 0.26.
+    expect(&Scenario::new(3, clients, &[20 * SECOND, 40 * SECOND]), &[0.01, 0.05]);
+    let clients = vec![client(1, 2, 40, SECOND, 0), late];
     expect(&Scenario::new(3, clients, &[20 * SECOND, 40 * SECOND]), &[0.01, 0.05]);
 }
 

@@ -22,10 +22,12 @@ pub(super) struct Client {
     pub(super) width: u32,
     /// Whether half of the threads begin half-way only.
     pub(super) split: bool,
+    /// Whether a thread sends the next request just before the last one ends.
+    pub(super) overlaps: bool,
 }
 
 pub(super) fn client(flow: u32, threads: u64, calls: u64, takes: Micros, thinks: Micros) -> Client {
-    Client { flow, weight: 1, threads, calls, takes, thinks, width: 1, split: false }
+    Client { flow, weight: 1, threads, calls, takes, thinks, width: 1, split: false, overlaps: false }
 }
 
 #[derive(Debug, Clone)]
@@ -74,31 +76,18 @@ impl Run<'_> {
 
     fn step(&mut self, now: Micros, event: Event) {
         match event {
-            Event::Call { client: at, left } => {
-                let client = self.scenario.clients[at];
-                let ask = Ask {
-                    flow: client.flow,
-                    weight: some(client.weight),
-                    width: some(client.width),
-                    estimate: self.scenario.guess.unwrap_or(client.takes),
-                    deadline: Micros::MAX,
-                };
-                match self.queue.enqueue(now, &ask) {
-                    Entry::Queued { id, pushed_out: None } => {
-                        self.requests.insert(id, (at, left, now));
-                    }
-                    Entry::Queued { .. } => panic!("the total is not bounded here"),
-                    Entry::Refused { .. } => {
-                        self.outcome.refused[at] += 1;
-                        self.again(now, at, left);
-                    }
-                }
-            }
+            Event::Call { client, left } => self.call(now, client, left),
             Event::End { id } => {
                 let (at, left, came) = self.requests[&id];
-                assert!(self.queue.finish(id, self.scenario.clients[at].takes));
+                let Client { takes, overlaps, .. } = self.scenario.clients[at];
+                if overlaps && left > 1 {
+                    self.call(now, at, left - 1);
+                }
+                assert!(self.queue.finish(id, takes));
                 self.outcome.latencies[at].push(now - came);
-                self.again(now, at, left);
+                if !overlaps {
+                    self.again(now, at, left);
+                }
             }
         }
         while let Some(next) = self.queue.next(now) {
@@ -107,6 +96,27 @@ impl Run<'_> {
             let end = now + self.scenario.clients[at].takes;
             self.ran.push((at, now, end));
             self.at(end, Event::End { id });
+        }
+    }
+
+    fn call(&mut self, now: Micros, at: usize, left: u64) {
+        let client = self.scenario.clients[at];
+        let ask = Ask {
+            flow: client.flow,
+            weight: some(client.weight),
+            width: some(client.width),
+            estimate: self.scenario.guess.unwrap_or(client.takes),
+            deadline: Micros::MAX,
+        };
+        match self.queue.enqueue(now, &ask) {
+            Entry::Queued { id, pushed_out: None } => {
+                self.requests.insert(id, (at, left, now));
+            }
+            Entry::Queued { .. } => panic!("the total is not bounded here"),
+            Entry::Refused { .. } => {
+                self.outcome.refused[at] += 1;
+                self.again(now, at, left);
+            }
         }
     }
 

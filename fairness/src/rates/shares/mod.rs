@@ -90,6 +90,11 @@ impl Share {
         if now < self.until { self.held } else { Limit::NONE }
     }
 
+    /// When it runs out, if nothing is written before.
+    pub const fn until(&self) -> Nanos {
+        self.until
+    }
+
     /// Drafts the next value from the one that is persisted. What may be used is lowered at once where the draft
     /// lowers it; so use [`Share::held`] again before the draft is written.
     pub fn draft(&mut self, now: Nanos, limit: Limit, seen: &Grants, demand: Rate) -> Draft {

@@ -25,6 +25,7 @@ fn one_replica_has_everything() {
     assert_eq!(share.held(0), Limit::NONE);
     write(&mut share, 0, limit, &mut grants, 0);
     assert_eq!((share.held(TERMS.lease - 1), share.held(TERMS.lease)), (limit, Limit::NONE));
+    assert_eq!(share.until(), TERMS.lease);
 }
 
 #[test]

@@ -94,6 +94,18 @@ fn a_user_has_a_part_and_all_users_have_the_whole() {
 }
 
 #[test]
+fn a_user_has_the_same_part_as_its_tenant() {
+    let both = Limits { tenant: Limit::per_second(80, 40), user: Some(Limit::per_second(8, 4)) };
+    let within = |part| both.within(part).user.unwrap();
+    assert_eq!(within(Limit::per_second(80, 40)), Limit::per_second(8, 4));
+    assert_eq!(within(Limit::per_second(20, 10)), Limit::per_second(2, 1));
+    let small = Limit { rate: Rate::thousandths(500), burst: 1 };
+    assert_eq!(within(Limit::per_second(5, 3)), small);
+    assert_eq!(within(Limit::NONE), Limit::NONE);
+    assert_eq!(Limits { user: None, ..both }.within(small), limits(small));
+}
+
+#[test]
 fn more_users_pass_no_more_requests() {
     let both = Limits { tenant: Limit::per_second(10, 10), user: Some(Limit::per_second(10, 10)) };
     let rates = rates(both);

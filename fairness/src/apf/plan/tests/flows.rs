@@ -85,6 +85,41 @@ fn shared_tenants_are_told_apart_by_their_namespace() {
 }
 
 #[test]
+fn open_tenants_are_told_apart_by_their_namespace() {
+    let all = crowd(40, |number| 1 + usize::from(number == 39));
+    // Ten of two subjects, and one of three, each in two or four FlowSchemas.
+    let bounds = Bounds { dedicated: 1, shards: 2, subjects: 2 * 3 + 4 * 2 * 10 };
+    let made = plan(&Inputs { bounds, ..inputs(all.clone()) }).unwrap();
+    let open: Vec<&Tenant> =
+        all.iter().filter(|tenant| made.places[&tenant.name].kind == PlaceKind::Open).collect();
+    assert_eq!((open.len(), made.warnings.as_slice()), (29, &[Warning::Open { tenants: 29 }][..]));
+    for tenant in open {
+        let own: Vec<Flow> = reached(&made, tenant, &[&tenant.namespaces[0]]).into_iter().collect();
+        assert_eq!(own.len(), 2, "{own:?}");
+        for (flow, schema) in own.iter().zip(["bailey.open-lists.gold", "bailey.open.gold"]) {
+            assert_eq!((flow.schema.as_str(), &flow.distinguisher), (schema, &tenant.namespaces[0]));
+        }
+        assert!(reached(&made, tenant, &["", "elsewhere"]).is_empty());
+    }
+    // Others are told by who they are, wherever they ask.
+    let flows = reached(&made, &all[39], &["t00038-0"]);
+    assert!(flows.iter().all(|flow| flow.schema.ends_with(".t00039")), "{flows:?}");
+}
+
+#[test]
+fn whoever_has_many_subjects_is_open_and_not_the_others() {
+    let mut all = crowd(20, |_| 2);
+    all[0].users = (0..50).map(|number| format!("user-{number}")).collect();
+    // All fit but the one that has many.
+    let bounds = Bounds { subjects: 2 * 3 * 19 + 50, ..Bounds::default() };
+    let made = plan(&Inputs { bounds, ..inputs(all.clone()) }).unwrap();
+    for tenant in &all {
+        let open = made.places[&tenant.name].kind == PlaceKind::Open;
+        assert_eq!(open, tenant.name == "t00000", "{}", tenant.name);
+    }
+}
+
+#[test]
 fn somebody_in_two_tenants_always_acts_for_the_same_one() {
     let one = tenant("one", &["eve"], &["a", "b"]);
     let two = tenant("two", &["eve"], &["c", "d"]);
@@ -124,6 +159,7 @@ proptest! {
                 None => 0,
                 Some(PlaceKind::Shared) => 2,
                 Some(PlaceKind::Dedicated | PlaceKind::Pooled) => 1,
+                Some(PlaceKind::Open) => unreachable!("there is room"),
             };
             prop_assert_eq!(counted(&flows), (most, most));
             for flow in flows {

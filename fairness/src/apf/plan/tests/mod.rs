@@ -37,7 +37,7 @@ fn crowd(tenants: usize, namespaces: impl Fn(usize) -> usize) -> Vec<Tenant> {
 }
 
 fn tight(tenants: Vec<Tenant>) -> Inputs {
-    Inputs { bounds: Bounds { dedicated: 2, shards: 2 }, ..inputs(tenants) }
+    Inputs { bounds: Bounds { dedicated: 2, shards: 2, subjects: 20_000 }, ..inputs(tenants) }
 }
 
 fn names(plan: &Plan) -> Vec<&str> {
@@ -146,7 +146,7 @@ fn what_cannot_be_planned_is_refused() {
     assert!(with(|class| class.name = "silver".into()).contains("default class `gold`"));
     let twice = inputs(vec![tenant("a", &[], &[]), tenant("a", &[], &[])]);
     assert_eq!(plan(&twice), Err(PlanFault::Duplicate("a".into())));
-    let none = Inputs { bounds: Bounds { dedicated: 1, shards: 0 }, ..inputs(Vec::new()) };
+    let none = Inputs { bounds: Bounds { dedicated: 1, shards: 0, subjects: 0 }, ..inputs(Vec::new()) };
     assert_eq!(plan(&none), Err(PlanFault::NoShards));
 }
 
@@ -154,13 +154,14 @@ fn what_cannot_be_planned_is_refused() {
 fn objects_are_bounded_in_number_and_size() {
     let started = crowd(10_000, |number| 1 + usize::from(number % 20 == 0) * 4);
     let made = plan(&inputs(started)).unwrap();
-    assert!(made.schemas.len() <= 2 * 1_000 + 4 * 16 + 1, "{}", made.schemas.len());
-    let dedicated = made.places.values().filter(|place| place.kind == PlaceKind::Dedicated).count();
-    let pooled = made.places.values().filter(|place| place.kind == PlaceKind::Pooled).count();
-    assert_eq!((dedicated, pooled, made.places.len()), (1_000, 0, 10_000));
-    // Two of 500 of five namespaces and 500 of one, four times of 9,000 of one, a user each; and Bailey's.
-    let subjects = 2 * (500 * 6 + 500 * 2) + 4 * 9_000 * 2 + 1;
-    assert_eq!(made.warnings, [Warning::LongWalk { subjects }]);
+    assert!(made.schemas.len() <= 2 * 1_000 + 4 * 16 + 2 + 1, "{}", made.schemas.len());
+    let count = |kind| made.places.values().filter(|place| place.kind == kind).count();
+    // 500 of six subjects and 500 of two, twice each; 1,500 of two, four times each; and Bailey's.
+    assert_eq!([PlaceKind::Dedicated, PlaceKind::Shared].map(count), [1_000, 1_500]);
+    assert_eq!([PlaceKind::Pooled, PlaceKind::Open].map(count), [0, 7_500]);
+    let rules = made.schemas.iter().flat_map(|schema| &schema.spec.rules);
+    assert_eq!(rules.map(|rules| rules.subjects.len()).sum::<usize>(), 20_000 + 2 + 1);
+    assert_eq!(made.warnings, [Warning::Open { tenants: 7_500 }]);
     let sizes = made.schemas.iter().map(|schema| serde_json::to_vec(schema).unwrap().len());
     assert!(sizes.max().unwrap() < 1_000_000);
     for schema in &made.schemas {
@@ -173,13 +174,13 @@ fn a_tenant_of_very_many_users_is_split() {
     let users: Vec<String> = (0..20_000).map(|number| format!("user-{number}@example.org")).collect();
     let mut large = tenant("large", &[], &["large"]);
     large.users = users;
-    let made = plan(&inputs(vec![large.clone(), tenant("small", &["eve"], &["small"])])).unwrap();
+    let all = vec![large.clone(), tenant("small", &["eve"], &["small"])];
+    let much = Bounds { subjects: usize::MAX, ..Bounds::default() };
+    let made = plan(&Inputs { bounds: much, ..inputs(all) }).unwrap();
     let large_ones: Vec<&str> = names(&made).into_iter().filter(|name| name.contains("large")).collect();
     let parts = large_ones.len() / 2;
     assert!(large_ones.contains(&"bailey.tenant-part1.large") && (2..6).contains(&parts), "{large_ones:?}");
-    // 20,000 users, their namespace, a user and a namespace, twice; and Bailey's.
-    let walk = Warning::LongWalk { subjects: 2 * 20_003 + 1 };
-    assert_eq!(made.warnings, [Warning::Split { tenant: "large".into(), parts }, walk]);
+    assert_eq!(made.warnings, [Warning::Split { tenant: "large".into(), parts }]);
     let subjects: usize = made
         .schemas
         .iter()
@@ -187,7 +188,8 @@ fn a_tenant_of_very_many_users_is_split() {
         .map(|schema| schema.spec.rules[0].subjects.len())
         .sum();
     assert_eq!(subjects, 20_001 + 2);
-    let none = Inputs { bounds: Bounds { dedicated: 0, shards: 1 }, ..inputs(vec![large]) };
+    let none =
+        Inputs { bounds: Bounds { dedicated: 0, shards: 1, subjects: usize::MAX }, ..inputs(vec![large]) };
     for schema in plan(&none).unwrap().schemas {
         assert!(serde_json::to_vec(&schema).unwrap().len() < MAX_SUBJECT_BYTES + 2_048);
     }
