@@ -30,6 +30,7 @@ pub fn prerequisites(access: &Access) -> Result<()> {
         "crd/tenants.bailey.dev",
         "crd/isolationprofiles.bailey.dev",
         "crd/quotaledgers.bailey.dev",
+        "crd/grantledgers.bailey.dev",
         "crd/policyexceptions.bailey.dev",
         "crd/quotarequests.bailey.dev",
     ];

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::binding::PolicyBinding;
 use super::exception::PolicyException;
+use super::grants::GrantLedger;
 use super::isolation::IsolationProfile;
 use super::ledger::QuotaLedger;
 use super::policy::Policy;
@@ -24,6 +25,7 @@ pub fn crds() -> Result<Vec<Value>, serde_json::Error> {
         IsolationProfile::crd(),
         PolicyException::crd(),
         QuotaLedger::crd(),
+        GrantLedger::crd(),
         QuotaRequest::crd(),
     ];
     kinds.iter().map(finish).collect()

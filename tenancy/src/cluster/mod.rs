@@ -99,7 +99,8 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     let held = (holdings.subscribe(), holdings_synced.subscribe());
     watches.push(tasks.spawn("holdings", holdings::run(client.clone(), holdings, holdings_synced)));
     let says = options.control.then(|| of_tenants.observed.clone());
-    let budgets = budgets::start(client.clone(), of_tenants.index.clone(), says, &tasks);
+    let budgets =
+        budgets::start(client.clone(), of_tenants.index.clone(), of_tenants.synced.clone(), says, &tasks);
     let excepted = exceptions::Published::new();
     let (exceptions, exceptions_synced) = (excepted.approved.subscribe(), excepted.synced.subscribe());
     let all_exceptions = excepted.all.subscribe();

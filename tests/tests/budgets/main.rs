@@ -3,6 +3,7 @@
 mod commands;
 mod exact;
 mod limits;
+mod native;
 mod pods;
 mod race;
 mod requests;
