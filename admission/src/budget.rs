@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::guard::is_controller;
+use crate::native;
 
 /// How long after its review a request may still be stored: the API server's own bound of 34 s, and a margin.
 const LEASE: Duration = Duration::from_secs(40);
@@ -49,6 +50,7 @@ impl Budgets {
     /// Takes what a request needs, waiting where the share of this replica has to grow. It is kept until the object is
     /// seen stored, or the request has ended without it.
     pub(crate) async fn charge(&self, request: &Request, deadline: Instant) -> Result<(), Refusal> {
+        native::hold(&self.desk, &self.grants, request).await?;
         let Some(growth) = self.growth(request)? else { return Ok(()) };
         let tenant = Arc::clone(&growth.tenant);
         let kind = Arc::clone(&growth.place.kind);

@@ -18,6 +18,7 @@ mod decision;
 mod guard;
 mod http;
 mod metrics;
+mod native;
 mod pipeline;
 mod response;
 

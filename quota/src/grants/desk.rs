@@ -4,20 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use model::{Enforced, TenantIndex};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::{Counted, Hard, Pool, Quota, Record, Situation, Step, plan};
-use crate::ledger::Ask;
+use super::book::{Book, Counts, UnderWay, charged};
+use super::{CountGuard, Counted, Pool, Quota, Record, Situation, Step, Verdict, plan};
+use crate::ledger::{Ask, Place};
 
-/// How long a request that was let in may take to be charged; what is not by then was refused, or the watch is late.
-const CHARGED: Duration = Duration::from_secs(2);
 /// How often a request that waits looks again where it hears nothing.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long after this replica's watch the API server's own may see that a quota allows more.
-const USABLE: Duration = Duration::from_millis(20);
-/// The most uids of quotas that are gone that are remembered of one pool.
-const GONE: usize = 4_096;
 
 /// What this replica knows of all pools, and who waits for grants.
 ///
@@ -35,55 +31,12 @@ struct State {
     /// The pools of each namespace.
     homes: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     counts: Counts,
+    guard: CountGuard,
     last: u64,
     /// The pools for which something may have to be done.
     due: BTreeSet<Arc<str>>,
     /// Whether quotas, records and pools are known: until then nothing is planned.
     known: bool,
-}
-
-/// What is known of one pool.
-#[derive(Debug, Default)]
-struct Book {
-    pool: Option<Pool>,
-    /// With its resource version.
-    record: Option<(Record, u64)>,
-    quotas: BTreeMap<Arc<str>, Quota>,
-    usable: BTreeMap<Arc<str>, Usable>,
-    gone: BTreeSet<Arc<str>>,
-    under_way: Vec<UnderWay>,
-    waiting: BTreeMap<u64, (Arc<str>, Hard)>,
-}
-
-/// What the API server knows that a quota allows, for all this replica can tell.
-#[derive(Debug, Default)]
-struct Usable {
-    hard: Hard,
-    /// What it allows since, once the API server has heard of it.
-    next: Option<(Hard, Instant)>,
-}
-
-/// A request that was let in and may not be charged yet.
-#[derive(Debug)]
-struct UnderWay {
-    namespace: Arc<str>,
-    since: Instant,
-    amounts: Hard,
-}
-
-/// What has happened, for metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Requests whose namespace had enough.
-    pub at_once: u64,
-    /// Requests that waited until a grant was raised.
-    pub waited: u64,
-    /// Requests that ran out of time.
-    pub late: u64,
-    /// Records written: grants moved.
-    pub moves: u64,
-    /// Writes that came too late, for another had changed the object.
-    pub conflicts: u64,
 }
 
 /// The namespace was not granted what a request needs in time.
@@ -257,7 +210,7 @@ impl GrantDesk {
         let needs = book.needs(Instant::now());
         let none = BTreeMap::new();
         let situation = Situation {
-            budget: book.pool.as_ref().map(|pool| &pool.budget),
+            budget: book.pool.as_ref().map(|pool| &pool.budget).filter(|budget| !budget.is_empty()),
             counted: book.pool.as_ref().map_or(&Counted::All, |pool| &pool.counted),
             first: first_turn(),
             members: book.pool.as_ref().map_or(&none, |pool| &pool.members),
@@ -280,6 +233,13 @@ impl GrantDesk {
         self.lock().books.get(pool).is_some_and(|book| !book.waiting.is_empty())
     }
 
+    /// The places for which requests wait for grants of a pool: nothing was charged for them yet.
+    pub fn waiting(&self, pool: &str) -> BTreeSet<Place> {
+        let state = self.lock();
+        let book = state.books.get(pool);
+        book.into_iter().flat_map(|book| book.waiting.values()).map(|(place, _)| place.clone()).collect()
+    }
+
     /// A pool; `None` where it is not known, or to be dissolved.
     pub fn pool(&self, name: &str) -> Option<Pool> {
         self.lock().books.get(name)?.pool.clone()
@@ -298,7 +258,10 @@ impl GrantDesk {
     /// The pools that a tenant has, with how many of their namespaces have no quota that stands, and how many there are.
     pub fn standing(&self, tenant: &str) -> Option<(usize, usize)> {
         let state = self.lock();
-        let pools = state.books.values().filter_map(|book| Some((book.pool.as_ref()?, book)));
+        // The names of its bands begin with its own.
+        let from = state.books.range(Arc::from(tenant)..);
+        let books = from.take_while(|(name, _)| name.starts_with(tenant)).map(|(_, book)| book);
+        let pools = books.filter_map(|book| Some((book.pool.as_ref()?, book)));
         let mut its = pools.filter(|(pool, _)| pool.tenant.as_ref() == tenant).peekable();
         its.peek()?;
         let counts = its.map(|(pool, book)| {
@@ -309,12 +272,29 @@ impl GrantDesk {
         Some(counts.fold((0, 0), |sum, one| (sum.0.max(one.0), sum.1.max(one.1))))
     }
 
-    /// The namespaces of pools in which some quota does not stand yet.
-    pub fn unsettled(&self) -> BTreeSet<Arc<str>> {
+    /// The namespaces of these tenants in which a quota is to hold a budget and does not yet.
+    pub fn unsettled(&self, index: &TenantIndex) -> BTreeSet<String> {
         let state = self.lock();
-        let pools = state.books.values().filter_map(|book| Some((book.pool.as_ref()?, book)));
-        let names = pools.flat_map(|(pool, book)| pool.members.keys().filter(|name| !book.stands(name)));
-        names.cloned().collect()
+        let native = index.tenants().filter(|tenant| tenant.budget.enforced == Enforced::Native);
+        let namespaces = native.flat_map(|tenant| {
+            let state = &state;
+            let names = index.namespaces_under(&tenant.name);
+            names.filter(move |name| !state.holds(&tenant.name, name))
+        });
+        namespaces.map(str::to_owned).collect()
+    }
+
+    /// Judges a count that was written to a pool's quota in a namespace, and keeps what came of it.
+    pub fn judge(&self, pool: &str, namespace: &str, is_below: bool) -> Verdict {
+        let mut state = self.lock();
+        let verdict = state.guard.judge(pool, namespace, is_below, Instant::now());
+        let counts = &mut state.counts;
+        match verdict {
+            Verdict::Right => {}
+            Verdict::Refused => counts.counts_refused = counts.counts_refused.saturating_add(1),
+            Verdict::Believed => counts.counts_believed = counts.counts_believed.saturating_add(1),
+        }
+        verdict
     }
 
     /// Counts a record that was written, or a write that came too late.
@@ -364,6 +344,15 @@ impl Drop for Waits<'_> {
 }
 
 impl State {
+    /// Whether the quotas of a tenant's pools stand in a namespace.
+    fn holds(&self, tenant: &str, namespace: &str) -> bool {
+        let homes = self.homes.get(namespace).into_iter().flatten();
+        let books = homes.filter_map(|name| self.books.get(name));
+        let its = |book: &&Book| book.pool.as_ref().is_some_and(|pool| pool.tenant.as_ref() == tenant);
+        let mut its = books.filter(its).peekable();
+        its.peek().is_some() && its.all(|book| book.stands(namespace))
+    }
+
     /// Lets a request in where every quota of its namespace has room; whether there is any. It is under way then.
     fn admit(&mut self, ask: &Ask, dry_run: bool, now: Instant) -> Result<bool, Late> {
         let mut taken = Vec::new();
@@ -395,7 +384,7 @@ impl State {
         for name in self.homes.get(&ask.place.namespace).into_iter().flatten() {
             let book = self.books.get_mut(name);
             if let Some((book, amounts)) = book.and_then(|book| book.growth(ask).map(|more| (book, more))) {
-                book.waiting.insert(self.last, (Arc::clone(&ask.place.namespace), amounts));
+                book.waiting.insert(self.last, (ask.place.clone(), amounts));
                 self.due.insert(Arc::clone(name));
             }
         }
@@ -403,138 +392,8 @@ impl State {
     }
 }
 
-impl Usable {
-    /// Takes in what a quota allows now; less counts at once.
-    fn watched(&mut self, status: &Hard, now: Instant) {
-        if self.next.as_ref().is_some_and(|(next, _)| next == status) {
-            return;
-        }
-        self.at(now);
-        let less = status.iter().filter_map(|(resource, amount)| {
-            let known = self.hard.get(resource)?;
-            Some((Arc::clone(resource), *known.min(amount)))
-        });
-        self.hard = less.collect();
-        self.next = (self.hard != *status).then(|| (status.clone(), now));
-    }
-
-    fn at(&mut self, now: Instant) -> &Hard {
-        let heard = |since: &Instant| now.saturating_duration_since(*since) >= USABLE;
-        if let Some((next, _)) = self.next.take_if(|(_, since)| heard(since)) {
-            self.hard = next;
-        }
-        &self.hard
-    }
-}
-
-impl Book {
-    fn is_empty(&self) -> bool {
-        self.pool.is_none() && self.record.is_none() && self.quotas.is_empty()
-    }
-
-    /// What a request needs of this pool; `None` where it needs nothing.
-    fn growth(&self, ask: &Ask) -> Option<Hard> {
-        let pool = self.pool.as_ref()?;
-        if !pool.members.contains_key(&ask.place.namespace) || !pool.counted.has(ask.class.as_deref()) {
-            return None;
-        }
-        let mut amounts = Hard::new();
-        for (resource, after) in ask.after.iter().filter(|(name, _)| pool.budget.contains_key(name)) {
-            let before =
-                ask.before.iter().find(|(name, _)| name == resource).map_or(0, |(_, before)| *before);
-            let more = after.saturating_sub(before);
-            amounts.extend((more > 0).then(|| (Arc::clone(resource), more)));
-        }
-        (!amounts.is_empty()).then_some(amounts)
-    }
-
-    /// The quota of a namespace, once it has a grant.
-    fn open(&self, namespace: &str) -> Option<&Quota> {
-        let (record, _) = self.record.as_ref()?;
-        let grant = record.grants.get(namespace)?;
-        self.quotas.get(namespace).filter(|quota| quota.uid == grant.uid)
-    }
-
-    /// How much more the API server would charge to a namespace.
-    fn room(&mut self, namespace: &str, resource: &str, now: Instant) -> i128 {
-        let usable = self.usable.get_mut(namespace).and_then(|usable| usable.at(now).get(resource).copied());
-        let Some((quota, usable)) = self.open(namespace).zip(usable) else { return 0 };
-        let used = quota.used.get(resource).copied().unwrap_or(i128::MAX);
-        quota.room(resource).min(usable.saturating_sub(used))
-    }
-
-    fn stands(&self, namespace: &str) -> bool {
-        let Some(pool) = &self.pool else { return true };
-        self.open(namespace).is_some_and(|quota| quota.stands(&pool.budget))
-    }
-
-    fn under_way(&mut self, namespace: &str, now: Instant) -> Hard {
-        self.under_way.retain(|one| now.saturating_duration_since(one.since) < CHARGED);
-        let mut sum = Hard::new();
-        for one in self.under_way.iter().filter(|one| one.namespace.as_ref() == namespace) {
-            gather(&mut sum, &one.amounts);
-        }
-        sum
-    }
-
-    /// What namespaces need beside what is charged.
-    fn needs(&mut self, now: Instant) -> BTreeMap<Arc<str>, Hard> {
-        self.under_way.retain(|one| now.saturating_duration_since(one.since) < CHARGED);
-        let mut needs: BTreeMap<Arc<str>, Hard> = BTreeMap::new();
-        let under_way = self.under_way.iter().map(|one| (&one.namespace, &one.amounts));
-        let waiting = self.waiting.values().map(|(namespace, amounts)| (namespace, amounts));
-        for (namespace, amounts) in under_way.chain(waiting) {
-            gather(needs.entry(Arc::clone(namespace)).or_default(), amounts);
-        }
-        needs
-    }
-
-    /// Forgets the oldest requests of a namespace that were charged.
-    fn charge(&mut self, namespace: &str, mut charged: Hard) {
-        self.under_way.retain_mut(|one| {
-            if one.namespace.as_ref() != namespace {
-                return true;
-            }
-            one.amounts.retain(|resource, amount| {
-                let Some(left) = charged.get_mut(resource) else { return true };
-                let part = (*left).min(*amount).max(0);
-                *left = left.saturating_sub(part);
-                *amount = amount.saturating_sub(part);
-                *amount > 0
-            });
-            !one.amounts.is_empty()
-        });
-    }
-
-    fn note_gone(&mut self, uid: Arc<str>) {
-        // Those that a record names have to be known; others may be forgotten.
-        if self.gone.len() >= GONE {
-            let grants = self.record.iter().flat_map(|(record, _)| record.grants.values());
-            let named: BTreeSet<_> = grants.map(|grant| Arc::clone(&grant.uid)).collect();
-            self.gone.retain(|uid| named.contains(uid));
-        }
-        self.gone.insert(uid);
-    }
-}
-
 /// The time in milliseconds: a record that is written anew goes on past the turns of one that was deleted.
 fn first_turn() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(1)
-}
-
-fn gather(sum: &mut Hard, more: &Hard) {
-    for (resource, amount) in more {
-        let known = sum.entry(Arc::clone(resource)).or_default();
-        *known = known.saturating_add(*amount);
-    }
-}
-
-/// How much more is used than before.
-fn charged(before: &Hard, after: &Hard) -> Hard {
-    let more = after.iter().map(|(resource, amount)| {
-        let known = before.get(resource).copied().unwrap_or_default();
-        (Arc::clone(resource), amount.saturating_sub(known))
-    });
-    more.filter(|(_, more)| *more > 0).collect()
 }

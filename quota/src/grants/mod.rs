@@ -27,7 +27,9 @@
 //! `status.hard` here. Cost: a plan takes time in the number of namespaces times resources; a move is two writes of the
 //! donor, one of the record, two of the recipient.
 
+mod book;
 mod desk;
+mod guard;
 mod plan;
 mod pools;
 mod share;
@@ -37,7 +39,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use desk::{Counts, GrantDesk, Late};
+pub use book::Counts;
+pub use desk::{GrantDesk, Late};
+pub use guard::{CountGuard, LONGEST, Verdict};
 pub use plan::{Step, plan};
 pub use pools::{Counted, Pool, QUOTA_PREFIX, pools};
 

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::share::{occupied, sum, targets};
-use super::{Grant, Hard, NAMESPACES_OF_A_POOL, Quota, Record, Situation};
+use super::{Hard, NAMESPACES_OF_A_POOL, Quota, Record, Situation};
 
 /// A write. Each may fail or be lost: the next plan starts from what is then known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Write the record, if it is still the one that the plan was made from.
     Record(Record),
-    /// Create the quota of a namespace, which allows nothing of these resources.
-    Create(Arc<str>, Hard),
+    /// Create the quota of a namespace, which names no resources yet: what is under way is not refused by it.
+    Create(Arc<str>),
     /// Write `spec.hard` of the quota of a namespace with this annotation, if it still has this version.
     Spec(Arc<str>, u64, Hard, u64),
     /// Write these of `status.hard` of the quota of a namespace, if it still has this version.
@@ -31,7 +31,7 @@ pub fn plan(now: &Situation<'_>) -> Vec<Step> {
     let Some(record) = now.record else {
         return vec![Step::Record(Record { turn: now.first, grants: BTreeMap::new() })];
     };
-    let mut steps = keep(now, record, budget);
+    let mut steps = keep(now, record);
     let mut draft = Draft { next: record.clone(), ..Draft::default() };
     let targets = targets(now, record, budget);
     let none = Hard::new();
@@ -87,12 +87,9 @@ fn dissolve(now: &Situation<'_>) -> Vec<Step> {
 }
 
 /// Which quotas have to come, to go, and to be looked for.
-fn keep(now: &Situation<'_>, record: &Record, budget: &Hard) -> Vec<Step> {
-    let nothing: Hard = budget.keys().map(|resource| (Arc::clone(resource), 0)).collect();
-    let missing =
-        now.members.iter().filter(|(namespace, goes)| !**goes && !now.quotas.contains_key(*namespace));
-    let mut steps: Vec<_> =
-        missing.map(|(namespace, _)| Step::Create(Arc::clone(namespace), nothing.clone())).collect();
+fn keep(now: &Situation<'_>, record: &Record) -> Vec<Step> {
+    let missing = now.members.iter().filter(|(name, goes)| !**goes && !now.quotas.contains_key(*name));
+    let mut steps: Vec<_> = missing.map(|(name, _)| Step::Create(Arc::clone(name))).collect();
     for (namespace, quota) in now.quotas {
         if !quota.fits(now.counted) || !now.members.contains_key(namespace) {
             steps.push(Step::Delete(Arc::clone(namespace), Arc::clone(&quota.uid)));
@@ -132,7 +129,6 @@ fn lower_or_open(
         let value = match found {
             Some(found) if found >= wanted => Some(wanted),
             _ if may_rise => Some(wanted),
-            None if !is_open => Some(0),
             found => {
                 draft.blocked |= is_open;
                 found
@@ -239,12 +235,5 @@ fn raise(now: &Situation<'_>, budget: &Hard, targets: &BTreeMap<Arc<str>, Hard>,
             grant.hard.insert(Arc::clone(resource), raised);
             draft.urgent |= needs(name);
         }
-    }
-}
-
-impl Grant {
-    /// Whether some quota may have it.
-    pub fn is_open(&self) -> bool {
-        !self.uid.is_empty()
     }
 }

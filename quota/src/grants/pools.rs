@@ -53,7 +53,7 @@ impl Counted {
 }
 
 /// The pools of all tenants, by name. `counts` says which resources a ResourceQuota can count: nothing that is not in a
-/// namespace.
+/// namespace. A pool without such resources has no quotas.
 pub fn pools(index: &TenantIndex, counts: impl Fn(&str) -> bool) -> BTreeMap<Arc<str>, Pool> {
     let mut all = BTreeMap::new();
     for tenant in index.tenants().filter(|tenant| tenant.budget.enforced == Enforced::Native) {
@@ -74,7 +74,7 @@ pub fn pools(index: &TenantIndex, counts: impl Fn(&str) -> bool) -> BTreeMap<Arc
             (format!("{name}.{}", band.name).into(), pool)
         });
         let whole = (Arc::clone(&name), pool(None, Counted::All, &tenant.budget.hard));
-        all.extend(std::iter::once(whole).chain(bands).filter(|(_, pool)| !pool.budget.is_empty()));
+        all.extend(std::iter::once(whole).chain(bands));
     }
     all
 }

@@ -72,7 +72,8 @@ pub(crate) fn start(
     let listings = [tenants_listed, quotas.subscribe(), records.subscribe()];
     let follow = grants::follow_pools(client.clone(), Arc::clone(&grants), tenants.clone(), listings, pools);
     let says = objects.map(|objects| {
-        let status = status::run(client.clone(), Arc::clone(&desk), tenants.clone(), objects);
+        let status =
+            status::run(client.clone(), Arc::clone(&desk), Arc::clone(&grants), tenants.clone(), objects);
         tasks.spawn("statuses of budgets", status)
     });
     let quotas_task = grants::follow_quotas(client.clone(), Arc::clone(&grants), quotas);

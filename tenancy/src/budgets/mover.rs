@@ -16,12 +16,12 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::grants::{TURN, known, persisted};
 use crate::api::grants::{GrantLedger, GrantLedgerSpec};
-use crate::cluster::api_message;
+use crate::cluster::{Retry, api_message};
 
 /// How often what is idle is evened out, and what was missed is looked at.
 const TIDY: Duration = Duration::from_secs(5);
-/// The pause after a write that failed.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The first and the longest pause after writes that failed.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// The most writes at once for one pool.
 const AT_ONCE: usize = 8;
 /// The most plans of a pool in a row.
@@ -86,6 +86,7 @@ impl Mover {
 
     /// Plans and writes until there is nothing to do.
     async fn round(self, pool: Arc<str>, mut tidy: bool) -> Arc<str> {
+        let mut pauses = Retry::new(PAUSES.0, PAUSES.1);
         for _plan in 0..PLANS {
             let (steps, version) = self.desk.plan(&pool, tidy);
             if steps.is_empty() {
@@ -107,8 +108,7 @@ impl Mover {
                 }
             }
             if failed {
-                sleep(PAUSE).await;
-                break;
+                sleep(pauses.next().unwrap_or_default()).await;
             }
         }
         pool
@@ -117,7 +117,7 @@ impl Mover {
     async fn take(&self, pool: &Arc<str>, version: Option<u64>, step: Step) -> Outcome {
         match step {
             Step::Record(record) => self.record(pool, version, &record).await,
-            Step::Create(namespace, hard) => self.create(pool, &namespace, &hard).await,
+            Step::Create(namespace) => self.create(pool, &namespace).await,
             Step::Spec(namespace, version, hard, turn) => {
                 let before = self.desk.quota(pool, &namespace).map(|quota| quota.spec).unwrap_or_default();
                 let mut amounts = written(&hard);
@@ -183,8 +183,8 @@ impl Mover {
         }
     }
 
-    async fn create(&self, pool: &str, namespace: &str, hard: &Hard) -> Outcome {
-        let mut spec = json!({"hard": written(hard)});
+    async fn create(&self, pool: &str, namespace: &str) -> Outcome {
+        let mut spec = json!({"hard": {}});
         let counted = self.desk.pool(pool).map(|pool| pool.counted).unwrap_or_default();
         if let (Some(selector), Some(spec)) = (selector(&counted), spec.as_object_mut()) {
             spec.insert("scopeSelector".to_owned(), selector);

@@ -111,6 +111,7 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
             index: of_tenants.index.clone(),
             observed: of_tenants.observed,
             synced: of_tenants.synced.clone(),
+            grants: Arc::clone(&budgets.grants),
         };
         let requests = controllers::requests::run(
             client.clone(),

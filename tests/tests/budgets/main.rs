@@ -4,6 +4,7 @@ mod commands;
 mod exact;
 mod limits;
 mod native;
+mod native_race;
 mod pods;
 mod race;
 mod requests;
