@@ -16,7 +16,7 @@ use crate::guard::is_controller;
 use crate::native;
 
 /// How long after its review a request may still be stored: the API server's own bound of 34 s, and a margin.
-const LEASE: Duration = Duration::from_secs(40);
+pub(crate) const LEASE: Duration = Duration::from_secs(40);
 /// How long before a request's deadline its answer has to be known.
 const MARGIN: Duration = Duration::from_millis(200);
 

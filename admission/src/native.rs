@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 use model::{Amount, Code, Operation, Request, is_bytes, quantity};
 use quota::desk::Desk;
 use quota::grants::{GrantDesk, Pool, QUOTA_PREFIX, Verdict};
-use quota::ledger::Place;
+use quota::ledger::{Millis, Place};
 use serde_json::Value;
 
-use crate::budget::Refusal;
+use crate::budget::{LEASE, Refusal};
 
 /// How long requests that were under way when a count came may take to be seen stored.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// How long a request that was let in counts as charged, where it is not seen stored. The API server charges last, and
+/// stores at once: what takes longer waits for another webhook and was not charged yet, or has failed.
+const CHARGED: Duration = Duration::from_secs(5);
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -31,8 +34,11 @@ struct Lowered {
 /// Holds a write of a grant's status against what is known of its namespace.
 pub(crate) async fn hold(desk: &Desk, grants: &GrantDesk, request: &Request) -> Result<(), Refusal> {
     let Some((name, pool)) = concerned(grants, request) else { return Ok(()) };
+    let after = LEASE.checked_sub(CHARGED).and_then(|rest| Instant::now().checked_add(rest));
+    let after = after.map(|after| desk.at(after)).unwrap_or_default();
     // What waits was not charged, and would hold up what it waits for.
-    let count = Count { desk, pool: &pool, namespace: &request.namespace, waiting: grants.waiting(&name) };
+    let count =
+        Count { desk, pool: &pool, namespace: &request.namespace, waiting: grants.waiting(&name), after };
     let lowered = count.lowered(request);
     let until = Instant::now().checked_add(PATIENCE);
     let mut short = count.first_short(&lowered);
@@ -81,6 +87,8 @@ struct Count<'a> {
     pool: &'a Pool,
     namespace: &'a str,
     waiting: BTreeSet<Place>,
+    /// When a request ends at the earliest that counts.
+    after: Millis,
 }
 
 impl Count<'_> {
@@ -114,6 +122,6 @@ impl Count<'_> {
 
     fn known(&self, resource: &str) -> BTreeMap<Place, i128> {
         let counts = |class: Option<&str>| self.pool.counted.has(class);
-        self.desk.read(|ledger| ledger.known_in(self.namespace, resource, counts, &self.waiting))
+        self.desk.read(|ledger| ledger.known_in(self.namespace, resource, counts, &self.waiting, self.after))
     }
 }

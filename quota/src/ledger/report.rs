@@ -6,7 +6,7 @@ use model::Tenant;
 
 use super::account::{Account, Amounts, Kind, Place, add};
 use super::limits::{Limit, NAMESPACES, ONE, Owner};
-use super::{Book, Ledger};
+use super::{Book, Ledger, Millis};
 
 /// How a limit stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,14 +96,15 @@ impl Ledger {
     }
 
     /// What the objects of a namespace take of a resource that are stored, or let in and not stored yet, as far as it is
-    /// known here; of Pods those whose PriorityClass `counts`, and of what is not stored only what is not at places that
-    /// are `waiting`. Takes time in the number of the namespace's objects.
+    /// known here; of Pods those whose PriorityClass `counts`, and of what is not stored only what ends after a time,
+    /// and not at places that are `waiting`. Takes time in the number of the namespace's objects.
     pub fn known_in(
         &self,
         namespace: &str,
         resource: &str,
         counts: impl Fn(Option<&str>) -> bool + Copy,
         waiting: &BTreeSet<Place>,
+        after: Millis,
     ) -> BTreeMap<Place, i128> {
         let mut known: BTreeMap<Place, i128> = BTreeMap::new();
         for (kind, (namespace, name), stored) in self.objects.in_namespace(namespace) {
@@ -113,7 +114,7 @@ impl Ledger {
                 known.insert(Place { kind: Arc::clone(kind), namespace, name }, *amount);
             }
         }
-        let under_way = self.reservations.in_namespace(namespace, resource, counts);
+        let under_way = self.reservations.in_namespace(namespace, resource, counts, after);
         let under_way = under_way.filter(|(place, ..)| !waiting.contains(*place));
         let (creates, changes): (Vec<_>, Vec<_>) = under_way.partition(|(_, creates, _)| *creates);
         // There is one object at a place: a create of what is there changes nothing.

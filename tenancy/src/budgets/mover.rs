@@ -22,10 +22,14 @@ use crate::cluster::{Retry, api_message};
 const TIDY: Duration = Duration::from_secs(5);
 /// The first and the longest pause after writes that failed.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// The same after conflicts alone.
+const CONFLICTS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(500));
 /// The most writes at once for one pool.
 const AT_ONCE: usize = 8;
 /// The most plans of a pool in a row.
 const PLANS: usize = 100;
+/// What the API server says of a namespace that goes.
+const TERMINATING: &str = "because it is being terminated";
 /// The name under which fields are owned.
 const MANAGER: &str = "bailey-grants";
 
@@ -86,7 +90,8 @@ impl Mover {
 
     /// Plans and writes until there is nothing to do.
     async fn round(self, pool: Arc<str>, mut tidy: bool) -> Arc<str> {
-        let mut pauses = Retry::new(PAUSES.0, PAUSES.1);
+        let again = || Retry::new(CONFLICTS.0, CONFLICTS.1);
+        let (mut pauses, mut conflicts) = (Retry::new(PAUSES.0, PAUSES.1), again());
         for _plan in 0..PLANS {
             let (steps, version) = self.desk.plan(&pool, tidy);
             if steps.is_empty() {
@@ -96,11 +101,14 @@ impl Mover {
             tidy = tidy && !steps.iter().any(|step| matches!(step, Step::Record(_)));
             let taken = futures::stream::iter(steps).map(|step| self.take(&pool, version, step));
             let outcomes: Vec<_> = taken.buffer_unordered(AT_ONCE).collect().await;
-            let mut failed = false;
+            let (mut failed, mut lost) = (false, false);
             for outcome in outcomes {
                 match outcome {
                     Outcome::Done => {}
-                    Outcome::Conflict => self.desk.count(false),
+                    Outcome::Conflict => {
+                        self.desk.count(false);
+                        lost = true;
+                    }
                     Outcome::Failed(error) => {
                         tracing::warn!(%pool, error, "grants of a budget cannot be written");
                         failed = true;
@@ -109,6 +117,10 @@ impl Mover {
             }
             if failed {
                 sleep(pauses.next().unwrap_or_default()).await;
+            } else if lost {
+                sleep(conflicts.next().unwrap_or_default()).await;
+            } else {
+                conflicts = again();
             }
         }
         pool
@@ -201,7 +213,9 @@ impl Mover {
         let answer = self.quotas(namespace).create(&PostParams::default(), &object).await;
         match answer {
             // The namespace goes, or is gone: the watch will tell.
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 403 => Outcome::Conflict,
+            Err(kube::Error::Api(status)) if status.code == 404 || status.message.contains(TERMINATING) => {
+                Outcome::Conflict
+            }
             answer => self.patched(pool, namespace, answer).await,
         }
     }

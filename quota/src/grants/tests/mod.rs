@@ -3,6 +3,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers of a model")]
 
 mod cases;
+mod desk;
 mod races;
 
 use super::*;
