@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 
 use model::{Amount, Code, Operation, Request, TENANT_LABEL, TenantIndex, TenantRole, is_bytes};
 use quota::desk::{Desk, Full, Refused};
-use quota::ledger::{Ask, Charges, Kind, NAMESPACES, Owner, Place, counted_as};
+use quota::grants::{GrantDesk, Late};
+use quota::ledger::{Ask, Charges, Kind, NAMESPACES, Owner, Place, Ticket, counted_as};
 use quota::measure::{MeasureError, Measured, Sum, add_up, add_up_scale, measure, unspecified};
 use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::guard::is_controller;
+use crate::native;
 
 /// How long after its review a request may still be stored: the API server's own bound of 34 s, and a margin.
-const LEASE: Duration = Duration::from_secs(40);
+pub(crate) const LEASE: Duration = Duration::from_secs(40);
 /// The subresource that changes the replicas of a workload.
 const SCALE: &str = "scale";
 /// How long before a request's deadline its answer has to be known.
@@ -24,6 +26,7 @@ const MARGIN: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Budgets {
     desk: Arc<Desk>,
+    grants: Arc<GrantDesk>,
     tenants: watch::Receiver<Arc<TenantIndex>>,
     administrators: BTreeSet<String>,
 }
@@ -36,24 +39,26 @@ pub(crate) struct Refusal {
 }
 
 impl Budgets {
-    /// Budgets at this desk. Users of the groups `administrators` may create namespaces beyond a limit.
+    /// Budgets at these desks. Users of the groups `administrators` may create namespaces beyond a limit.
     pub fn new(
         desk: Arc<Desk>,
+        grants: Arc<GrantDesk>,
         tenants: watch::Receiver<Arc<TenantIndex>>,
         administrators: impl IntoIterator<Item = String>,
     ) -> Self {
-        Self { desk, tenants, administrators: administrators.into_iter().collect() }
+        Self { desk, grants, tenants, administrators: administrators.into_iter().collect() }
     }
 
     /// Takes what a request needs, waiting where the share of this replica has to grow. It is kept until the object is
     /// seen stored, or the request has ended without it.
     pub(crate) async fn charge(&self, request: &Request, deadline: Instant) -> Result<(), Refusal> {
+        native::hold(&self.desk, &self.grants, request).await?;
         let Some(growth) = self.growth(request)? else { return Ok(()) };
         let tenant = Arc::clone(&growth.tenant);
         let kind = Arc::clone(&growth.place.kind);
         let latest = deadline.checked_sub(MARGIN).unwrap_or(deadline);
-        match self.desk.take(growth, request.dry_run, latest).await {
-            Ok(_) => Ok(()),
+        match self.desk.take(growth.clone(), request.dry_run, latest).await {
+            Ok(ticket) => self.granted(&growth, ticket, request.dry_run, latest).await,
             Err(Refused::Full(full)) => Err(self.full(request, &tenant, &kind, *full)),
             Err(Refused::Late) => Err(Refusal {
                 code: Code::QuotaUnavailable,
@@ -67,6 +72,28 @@ impl Budgets {
                     .to_owned(),
             }),
         }
+    }
+
+    /// Waits until the namespace's grants suffice, where ResourceQuotas hold the budget too.
+    async fn granted(
+        &self,
+        growth: &Ask,
+        ticket: Option<Ticket>,
+        dry_run: bool,
+        latest: Instant,
+    ) -> Result<(), Refusal> {
+        self.grants.wait(growth, dry_run, latest).await.map_err(|late| {
+            ticket.iter().for_each(|ticket| self.desk.give_back(ticket));
+            let Late { pool, resource } = late;
+            let namespace = &growth.place.namespace;
+            Refusal {
+                code: Code::QuotaUnavailable,
+                message: format!(
+                    "the budget `{pool}` has room, and what Kubernetes' own quota in the namespace `{namespace}` allows of \
+                     `{resource}` could not be raised in time, the same request may pass soon"
+                ),
+            }
+        })
     }
 
     /// What a request asks of budgets; `None` where it concerns none.

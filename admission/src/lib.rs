@@ -19,6 +19,7 @@ mod guard;
 mod hostnames;
 mod http;
 mod metrics;
+mod native;
 mod pipeline;
 mod response;
 

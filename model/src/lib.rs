@@ -49,9 +49,9 @@ pub use review::{MAX_DEPTH, ReviewError, decode_review};
 pub use selector::{LabelSelector, Requirement, SelectorOperator};
 pub use subject::SubjectFault;
 pub use tenant::{
-    Band, Budget, ClassKind, ClassRule, ConnectRules, Contents, Holder, Holdings, HostRules, HostnameAsk,
-    HostnameFault, ImageRules, Isolation, MANAGED_LABEL, Member, MetadataRules, NAMESPACE_NAME_LABEL,
-    NamespaceRules, NamespaceState, Network, POD_SECURITY_LABELS, ResourceRules, Rules, SchedulingRules,
-    ServiceRules, Subject, TENANT_FINALIZER, TENANT_LABEL, Tenant, TenantFault, TenantIndex, TenantRole,
-    WALLS_LABEL, WALLS_STANDING, covers, hosts, wildcards_above,
+    Band, Budget, ClassKind, ClassRule, ConnectRules, Contents, Enforced, Holder, Holdings, HostRules,
+    HostnameAsk, HostnameFault, ImageRules, Isolation, MANAGED_LABEL, Member, MetadataRules,
+    NAMESPACE_NAME_LABEL, NamespaceRules, NamespaceState, Network, POD_SECURITY_LABELS, ResourceRules, Rules,
+    SchedulingRules, ServiceRules, Subject, TENANT_FINALIZER, TENANT_LABEL, Tenant, TenantFault, TenantIndex,
+    TenantRole, WALLS_LABEL, WALLS_STANDING, covers, hosts, wildcards_above,
 };

@@ -6,6 +6,7 @@
 //! - [`measure`]: the amounts of every resource that one object counts as.
 //! - [`ledger`]: the budgets of tenants, and what each replica holds of them.
 //! - [`desk`]: the same for requests that may wait.
+//! - [`grants`]: budgets that ResourceQuotas enforce, by grants that move between namespaces.
 //! - [`forecast`]: when a budget will be full, from what was used so far.
 //! - [`rightsize`]: how much a workload should ask for, from what it used.
 
@@ -13,6 +14,7 @@
 
 pub mod desk;
 pub mod forecast;
+pub mod grants;
 pub mod ledger;
 pub mod measure;
 pub mod rightsize;

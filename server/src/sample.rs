@@ -44,8 +44,7 @@ pub(crate) fn register(
     evaluation.register("panics", "Evaluations that panicked since the start", panics.clone());
     evaluation.register("threads_replaced", "Threads given up as they did not end in time", replaced.clone());
     evaluation.register("threads_late", "Of those, the ones still running", late.clone());
-    let quota =
-        cluster.as_ref().map(|cluster| QuotaGauges::register(registry, Arc::clone(&cluster.budgets.desk)));
+    let quota = cluster.as_ref().map(|cluster| QuotaGauges::register(registry, &cluster.budgets));
     let gauges = WatchGauges::default();
     let watches = registry.sub_registry_with_prefix("bailey_watch");
     watches.register("synced", "Whether a watched kind is listed", gauges.synced.clone());

@@ -9,7 +9,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use quota::desk::Desk;
+use quota::grants::GrantDesk;
 use quota::ledger::{Ledger, Line, ONE, Owner};
+use tenancy::budgets::Budgets;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LimitLabels {
@@ -33,6 +35,7 @@ type Amounts = Family<LimitLabels, Gauge<f64, AtomicU64>>;
 /// The gauges of budgets.
 pub(crate) struct QuotaGauges {
     desk: Arc<Desk>,
+    grants: Arc<GrantDesk>,
     budget: Amounts,
     used: Amounts,
     held: Amounts,
@@ -40,12 +43,16 @@ pub(crate) struct QuotaGauges {
     objects: Gauge,
     under_way: Gauge,
     listed: Family<KindLabels, Gauge>,
+    granted: Family<ResultLabels, Counter>,
+    writes: Family<ResultLabels, Counter>,
+    counts: Family<ResultLabels, Counter>,
 }
 
 impl QuotaGauges {
-    pub(crate) fn register(registry: &mut Registry, desk: Arc<Desk>) -> Self {
+    pub(crate) fn register(registry: &mut Registry, budgets: &Budgets) -> Self {
         let gauges = Self {
-            desk,
+            desk: Arc::clone(&budgets.desk),
+            grants: Arc::clone(&budgets.grants),
             budget: Amounts::default(),
             used: Amounts::default(),
             held: Amounts::default(),
@@ -53,9 +60,13 @@ impl QuotaGauges {
             objects: Gauge::default(),
             under_way: Gauge::default(),
             listed: Family::default(),
+            granted: Family::default(),
+            writes: Family::default(),
+            counts: Family::default(),
         };
         let quota = registry.sub_registry_with_prefix("bailey_quota");
         let Self { budget, used, held, requests, objects, under_way, listed, .. } = &gauges;
+        let Self { granted, writes, counts, .. } = &gauges;
         quota.register(
             "budget",
             "The most of a resource; a cohort's budget is what it lends",
@@ -71,10 +82,43 @@ impl QuotaGauges {
         quota.register("objects", "Objects that are counted", objects.clone());
         quota.register("under_way", "Places at which a request is under way", under_way.clone());
         quota.register("kind_listed", "Whether a kind that budgets count is listed", listed.clone());
+        quota.register(
+            "grant_requests",
+            "Requests in namespaces whose budget ResourceQuotas hold too, by what came of them here",
+            granted.clone(),
+        );
+        quota.register(
+            "grant_writes",
+            "Writes of what is granted, and those that came too late",
+            writes.clone(),
+        );
+        quota.register(
+            "grant_counts",
+            "Counts of the quota controller that were below what is known to be used",
+            counts.clone(),
+        );
         gauges
     }
 
+    fn read_grants(&self) {
+        let counts = self.grants.counts();
+        let rows = [
+            (&self.granted, "at_once", counts.at_once),
+            (&self.granted, "waited", counts.waited),
+            (&self.granted, "late", counts.late),
+            (&self.writes, "written", counts.moves),
+            (&self.writes, "conflict", counts.conflicts),
+            (&self.counts, "refused", counts.counts_refused),
+            (&self.counts, "believed", counts.counts_believed),
+        ];
+        for (family, result, count) in rows {
+            let counter = family.get_or_create(&ResultLabels { result });
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
+    }
+
     pub(crate) fn read(&self) {
+        self.read_grants();
         let counts = self.desk.counts();
         let (lines, (objects, under_way)) = self.desk.read(|ledger: &Ledger| (ledger.lines(), ledger.size()));
         self.objects.set(i64::try_from(objects).unwrap_or(i64::MAX));

@@ -98,7 +98,8 @@ fn guard(cluster: Option<&Cluster>, args: &ServeArgs) -> Guard {
 fn budgets(cluster: Option<&Cluster>, args: &ServeArgs) -> Option<Budgets> {
     let cluster = cluster?;
     let desk = Arc::clone(&cluster.budgets.desk);
-    Some(Budgets::new(desk, cluster.tenants.clone(), args.administrators.clone()))
+    let grants = Arc::clone(&cluster.budgets.grants);
+    Some(Budgets::new(desk, grants, cluster.tenants.clone(), args.administrators.clone()))
 }
 
 /// The claims of host names, as admission asks for them.

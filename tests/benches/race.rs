@@ -27,6 +27,7 @@ struct Settings {
     seconds: u64,
     faults: Vec<String>,
     release: bool,
+    native: bool,
 }
 
 impl Settings {
@@ -44,6 +45,7 @@ impl Settings {
             deletes: self.deletes,
             time: Duration::from_secs(self.seconds),
             mixed: self.has("mixed"),
+            native: self.native,
         }
     }
 }
@@ -77,7 +79,9 @@ fn main() {
     }
     for port in replicas.http_ports() {
         let (_, metrics) = xtask::http::get(port, "/metrics").expect("metrics");
-        let lines = metrics.lines().filter(|line| line.starts_with("bailey_quota_requests"));
+        let lines = metrics.lines().filter(|line| {
+            line.starts_with("bailey_quota_requests") || line.starts_with("bailey_quota_grant")
+        });
         println!("{}", lines.collect::<Vec<_>>().join("  "));
     }
 }

@@ -33,6 +33,8 @@ pub struct Race {
     pub time: Duration,
     /// Whether creates end in other ways too: dry runs, names that are taken, generated names, changes.
     pub mixed: bool,
+    /// Whether ResourceQuotas hold the budgets too.
+    pub native: bool,
 }
 
 /// What came of it.
@@ -296,7 +298,10 @@ pub async fn populate(world: &crate::World, race: &Race, replicas: usize) {
         let name = format!("{}-{tenant}", race.prefix);
         // Each namespace has a ConfigMap of Kubernetes' own.
         let budget = race.budget + race.namespaces;
-        let spec = format!("{{namespaces: {{prefix: ''}}, quota: {{hard: {{configmaps: {budget}}}}}}}");
+        let enforcement = if race.native { "Native" } else { "Ledger" };
+        let spec = format!(
+            "{{namespaces: {{prefix: ''}}, quota: {{hard: {{configmaps: {budget}}}, enforcement: {enforcement}}}}}"
+        );
         let _tenant = crate::Tenant::create_in(world, &name, &spec).await;
         for number in 0..race.namespaces {
             let namespace = race.namespace(tenant, number);

@@ -108,6 +108,7 @@ async fn no_budget_is_passed_while_the_api_server_and_the_controllers_crash() {
         deletes: 45,
         time: Duration::from_secs(30),
         mixed: true,
+        native: false,
     };
     let client = world.client(ADMIN).await;
     tests::race::populate(&world, &race, 1).await;

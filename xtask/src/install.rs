@@ -31,6 +31,7 @@ pub fn prerequisites(access: &Access) -> Result<()> {
         "crd/isolationprofiles.bailey.dev",
         "crd/quotaledgers.bailey.dev",
         "crd/hostnameclaims.bailey.dev",
+        "crd/grantledgers.bailey.dev",
         "crd/policyexceptions.bailey.dev",
         "crd/quotarequests.bailey.dev",
     ];

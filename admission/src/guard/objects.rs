@@ -2,6 +2,8 @@
 
 use memchr::memmem;
 use model::{MANAGED_LABEL, Operation, Request, TenantIndex};
+use quota::grants::QUOTA_PREFIX;
+use serde::Deserialize;
 
 use super::Question;
 
@@ -24,6 +26,24 @@ pub(super) fn is_managed(question: &Question<'_>) -> Option<String> {
     }
     let wrong = request.operation != Operation::Delete && marked(request.object.as_deref());
     wrong.then(|| format!("the label `{MANAGED_LABEL}` is Bailey's, leave it out"))
+}
+
+/// The ResourceQuotas that hold a budget are Bailey's, and the quota controller's to count.
+pub(super) fn is_a_grant(question: &Question<'_>) -> Option<String> {
+    let request = question.request;
+    let objects = [request.object.as_deref(), request.old_object.as_deref()];
+    let named = |object: &[u8]| super::metadata::parts::<Named>(Some(object)).name;
+    let mut names = objects.into_iter().flatten().map(named).chain([request.name.clone()]);
+    let name = names.find(|name| name.starts_with(QUOTA_PREFIX)).filter(|_| !question.asker.controller)?;
+    Some(format!(
+        "the ResourceQuota `{name}` holds a part of a tenant's budget and is Bailey's: change spec.quota of the Tenant"
+    ))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Named {
+    name: String,
 }
 
 /// No Pod starts in a tenant's namespace before its walls stand, and users write nothing into a namespace before it

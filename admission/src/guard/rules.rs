@@ -128,6 +128,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule { code: Code::QuotaInvalid, ..rule("quota-request", REQUESTS, WRITES, All, requests::asks_in_vain) },
     rule("exception-approval", EXCEPTIONS, WRITES, Users, exceptions::are_decided_by_another),
     rule("exception-terms", EXCEPTIONS, WRITES, All, exceptions::have_wrong_terms),
+    rule("native-grants", One("", "resourcequotas"), CHANGES, All, objects::is_a_grant),
     rule("managed-objects", Everything, CHANGES, Users, objects::is_managed),
     rule(
         "network-policy",

@@ -111,6 +111,18 @@ pub struct Budget {
     pub borrow: BTreeMap<Arc<str>, i128>,
     /// How much of the budget each namespace has as a ResourceQuota, in percent; `None` where it has none.
     pub backstop_percent: Option<u32>,
+    /// What holds it.
+    pub enforced: Enforced,
+}
+
+/// What holds a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Enforced {
+    /// Bailey's ledger, in admission.
+    #[default]
+    Ledger,
+    /// ResourceQuotas of Kubernetes' own as well, with grants that move between namespaces.
+    Native,
 }
 
 /// How much Pods of some priority classes may have at once.

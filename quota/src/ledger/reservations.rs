@@ -150,6 +150,31 @@ impl Reservations {
         self.places.get(place).into_iter().flat_map(BTreeMap::keys).copied().collect()
     }
 
+    /// What is under way in a namespace and ends after a time: the place, whether it is a create, and how much of a
+    /// resource it takes for Pods of some PriorityClasses.
+    pub(super) fn in_namespace<'a>(
+        &'a self,
+        namespace: &'a str,
+        resource: &'a str,
+        counts: impl Fn(Option<&str>) -> bool + Copy + 'a,
+        after: Millis,
+    ) -> impl Iterator<Item = (&'a Place, bool, i128)> {
+        let here = self.places.iter().filter(move |(place, _)| place.namespace.as_ref() == namespace);
+        here.flat_map(move |(place, groups)| {
+            groups.iter().map(move |(from, group)| {
+                let its = |account: &Account| {
+                    account.resource.as_ref() == resource && counts(account.class.as_deref())
+                };
+                let late = group.members.iter().filter(|member| member.until > after);
+                let taken = late.map(|member| {
+                    let amounts = member.amounts.iter().filter(|(account, _)| its(account));
+                    amounts.map(|(_, amount)| *amount).fold(0, i128::saturating_add)
+                });
+                (place, from.is_none(), taken.max().unwrap_or_default())
+            })
+        })
+    }
+
     /// The places at which something is under way.
     pub(super) fn len(&self) -> usize {
         self.places.len()

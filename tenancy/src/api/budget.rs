@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::KubeSchema;
 use model::{Code, LoadFault, quantity};
 use quota::measure::{canonical, kinds_of};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::schema;
@@ -21,6 +22,8 @@ pub type Quantities = BTreeMap<String, IntOrString>;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("has(self.cohort) || (!has(self.lend) && !has(self.borrow))")
     .message("only a tenant with a cohort lends and borrows"))]
+#[x_kube(validation = Rule::new("self.enforcement != 'Native' || !has(self.cohort)")
+    .message("enforcement Native is for budgets of the tenant's own: ResourceQuotas cannot hold what a cohort lends"))]
 pub struct Quota {
     /// The most of each resource, by the names that a ResourceQuota knows, and `count/namespaces`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -47,6 +50,20 @@ pub struct Quota {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 100, max = 10_000))]
     pub backstop_percent: Option<u32>,
+    /// What holds the budget: Bailey's ledger, or also a ResourceQuota in each namespace with a part of it, so that it holds
+    /// while Bailey is down or its webhooks are taken away. Not with a cohort.
+    #[serde(default)]
+    pub enforcement: Enforcement,
+}
+
+/// What holds a budget.
+#[derive(JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Enforcement {
+    /// Bailey's ledger, in admission.
+    #[default]
+    Ledger,
+    /// ResourceQuotas as well, with grants that move between the namespaces.
+    Native,
 }
 
 /// The most that Pods of some PriorityClasses may have.
@@ -80,6 +97,10 @@ impl Quota {
             lend: amounts(&self.lend),
             borrow: amounts(&self.borrow),
             backstop_percent: self.backstop_percent,
+            enforced: match self.enforcement {
+                Enforcement::Ledger => model::Enforced::Ledger,
+                Enforcement::Native => model::Enforced::Native,
+            },
         }
     }
 
@@ -106,8 +127,28 @@ impl Quota {
                 return Err(fault("spec.quota.bands", &why));
             }
             names.push(&band.name);
+            if self.enforcement == Enforcement::Native {
+                check_native(&field, &band.hard)?;
+            }
         }
         Ok(())
+    }
+}
+
+/// What a ResourceQuota with a PriorityClass scope can count.
+const SCOPED: [&str; 5] = ["pods", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
+
+fn check_native(field: &str, amounts: &Quantities) -> Result<(), LoadFault> {
+    match amounts.keys().find(|name| !SCOPED.contains(&canonical(name).as_ref())) {
+        Some(name) => {
+            let why = format!(
+                "a ResourceQuota cannot count `{name}` of Pods of some PriorityClasses, so that enforcement Native cannot \
+                 hold it in a band; it can hold {}",
+                SCOPED.join(", ")
+            );
+            Err(fault(field, &why))
+        }
+        None => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::binding::PolicyBinding;
 use super::exception::PolicyException;
+use super::grants::GrantLedger;
 use super::hostname::HostnameClaim;
 use super::isolation::IsolationProfile;
 use super::ledger::QuotaLedger;
@@ -26,6 +27,7 @@ pub fn crds() -> Result<Vec<Value>, serde_json::Error> {
         PolicyException::crd(),
         HostnameClaim::crd(),
         QuotaLedger::crd(),
+        GrantLedger::crd(),
         QuotaRequest::crd(),
     ];
     kinds.iter().map(finish).collect()

@@ -12,6 +12,7 @@ mod crds;
 mod decode;
 mod draft;
 pub mod exception;
+pub mod grants;
 pub mod hostname;
 pub mod isolation;
 pub mod ledger;

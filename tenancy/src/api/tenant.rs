@@ -181,6 +181,7 @@ pub struct TenantStatus {
     #[schemars(length(max = 1_000))]
     pub quota: Vec<QuotaStatus>,
     /// Ready: every namespace has its walls. WithinBudget: nothing is used beyond the budget.
+    /// GrantsStand: ResourceQuotas hold the budget in every namespace, where they are to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -4,12 +4,15 @@
 //! - `usage` follows tenants and every kind that some budget is about;
 //! - `shares` follows the QuotaLedger objects, and writes them by compare-and-swap;
 //! - `leases` keeps this replica's lease, and says which others are gone;
+//! - `grants` follows what ResourceQuotas hold of budgets, and `mover` moves it between namespaces;
 //! - `status` says in the tenants how their budgets stand;
 //! - `expiry` looks at what was let in and never came.
 
 mod expiry;
+mod grants;
 mod identity;
 mod leases;
+mod mover;
 mod shares;
 mod source;
 mod status;
@@ -21,18 +24,22 @@ use std::sync::Arc;
 use kube::Client;
 use model::TenantIndex;
 use quota::desk::Desk;
+use quota::grants::GrantDesk;
 use quota::ledger::Ledger;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::api::tenant::Tenant;
 use crate::tasks::{Task, Tasks};
+use mover::Mover;
 use shares::Writer;
 
 /// Budgets, kept while this lives.
 pub struct Budgets {
     /// Where requests get what they need.
     pub desk: Arc<Desk>,
+    /// Where requests wait for grants, where ResourceQuotas hold a budget.
+    pub grants: Arc<GrantDesk>,
     /// Whether the shares are listed and the lease is held.
     pub synced: watch::Receiver<bool>,
     writer: Writer,
@@ -43,6 +50,7 @@ pub struct Budgets {
 pub(crate) fn start(
     client: Client,
     tenants: watch::Receiver<Arc<TenantIndex>>,
+    tenants_listed: watch::Receiver<bool>,
     objects: Option<watch::Receiver<Arc<BTreeMap<String, Tenant>>>>,
     tasks: &Tasks,
 ) -> Budgets {
@@ -56,31 +64,41 @@ pub(crate) fn start(
     let usage = usage::Usage::new(client.clone(), Arc::clone(&desk), tasks.clone());
     let leases = leases::Leases::new(client.clone(), Arc::clone(&desk), gone, renewed.clone());
     let shares_listed = listed.subscribe();
-    let both = both(listed.subscribe(), renewed.subscribe(), synced.clone());
+    let (quotas, records, pools) =
+        (watch::Sender::new(false), watch::Sender::new(false), watch::Sender::new(false));
+    let all = all([listed.subscribe(), renewed.subscribe(), pools.subscribe()], synced.clone());
+    let grants = Arc::new(GrantDesk::default());
+    let mover = Mover::new(client.clone(), Arc::clone(&grants), objects.is_some());
+    let listings = [tenants_listed, quotas.subscribe(), records.subscribe()];
+    let follow = grants::follow_pools(client.clone(), Arc::clone(&grants), tenants.clone(), listings, pools);
     let says = objects.map(|objects| {
-        let status = status::run(client.clone(), Arc::clone(&desk), tenants.clone(), objects);
+        let status =
+            status::run(client.clone(), Arc::clone(&desk), Arc::clone(&grants), tenants.clone(), objects);
         tasks.spawn("statuses of budgets", status)
     });
+    let quotas_task = grants::follow_quotas(client.clone(), Arc::clone(&grants), quotas);
+    let records_task = grants::follow_records(client.clone(), Arc::clone(&grants), records);
     let mut running = vec![
         tasks.spawn("use of budgets", usage.run(tenants, shares_listed)),
         tasks.spawn("shares of budgets", shares::follow(client.clone(), Arc::clone(&desk), listed)),
         tasks.spawn("writes of shares", writer.clone().run()),
         tasks.spawn("lease of budgets", leases.run()),
         tasks.spawn("requests that ended", expiry::run(client, Arc::clone(&desk))),
-        tasks.spawn("readiness of budgets", both),
+        tasks.spawn("readiness of budgets", all),
+        tasks.spawn("quotas of grants", quotas_task),
+        tasks.spawn("records of grants", records_task),
+        tasks.spawn("pools of grants", follow),
+        tasks.spawn("moves of grants", mover.run()),
     ];
     running.extend(says);
-    Budgets { desk, synced: synced.subscribe(), writer, _tasks: running }
+    Budgets { desk, grants, synced: synced.subscribe(), writer, _tasks: running }
 }
 
-async fn both(
-    mut listed: watch::Receiver<bool>,
-    mut renewed: watch::Receiver<bool>,
-    synced: watch::Sender<bool>,
-) {
-    // The senders live as long as the tasks that have them.
-    let _listed = listed.wait_for(|listed| *listed).await.is_ok();
-    let _renewed = renewed.wait_for(|renewed| *renewed).await.is_ok();
+async fn all(parts: [watch::Receiver<bool>; 3], synced: watch::Sender<bool>) {
+    for mut part in parts {
+        // The senders live as long as the tasks that have them.
+        let _done = part.wait_for(|done| *done).await.is_ok();
+    }
     synced.send_replace(true);
     std::future::pending().await
 }

@@ -243,6 +243,19 @@ pub(super) async fn resource_of(
     Ok(found.map(|(resource, _)| resource))
 }
 
+/// Whether the objects of a kind are in namespaces; true where it is not served.
+pub(super) async fn is_namespaced(client: &Client, group: &str, resource: &str) -> kube::Result<bool> {
+    let group = match discovery::group(client, group).await {
+        Ok(group) => group,
+        Err(kube::Error::Discovery(_)) => return Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    let mut all = group.versions().flat_map(|version| group.versioned_resources(version));
+    let found = all.find(|(found, _)| found.plural == resource);
+    Ok(found.is_none_or(|(_, capabilities)| capabilities.scope == discovery::Scope::Namespaced))
+}
+
 /// The versions of now of all these kinds.
 pub(super) async fn newest(
     client: &Client,

@@ -105,7 +105,8 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     let held = (holdings.subscribe(), holdings_synced.subscribe());
     watches.push(tasks.spawn("holdings", holdings::run(client.clone(), holdings, holdings_synced)));
     let says = options.control.then(|| of_tenants.observed.clone());
-    let budgets = budgets::start(client.clone(), of_tenants.index.clone(), says, &tasks);
+    let budgets =
+        budgets::start(client.clone(), of_tenants.index.clone(), of_tenants.synced.clone(), says, &tasks);
     let excepted = exceptions::Published::new();
     let (exceptions, exceptions_synced) = (excepted.approved.subscribe(), excepted.synced.subscribe());
     let all_exceptions = excepted.all.subscribe();
@@ -116,6 +117,7 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
             index: of_tenants.index.clone(),
             observed: of_tenants.observed,
             synced: of_tenants.synced.clone(),
+            grants: Arc::clone(&budgets.grants),
         };
         let requests = controllers::requests::run(
             client.clone(),

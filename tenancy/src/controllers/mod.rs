@@ -25,6 +25,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use kube::Client;
 use model::{TenantIndex, WALLS_LABEL, WALLS_STANDING};
+use quota::grants::GrantDesk;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep_until};
 
@@ -48,6 +49,8 @@ pub(crate) struct Follow {
     pub(crate) observed: Receiver<Arc<BTreeMap<String, Tenant>>>,
     /// Whether both are listed.
     pub(crate) synced: Receiver<bool>,
+    /// Where ResourceQuotas hold budgets.
+    pub(crate) grants: Arc<GrantDesk>,
 }
 
 /// What could not be written: why, and until when it is left alone. By namespace.
@@ -61,6 +64,8 @@ struct Controller {
     observed: Observed,
     wishes: Wishes,
     failures: Failures,
+    /// The namespaces in which no ResourceQuota holds a budget yet that is to.
+    unsettled: BTreeSet<String>,
 }
 
 /// Runs the controller for ever.
@@ -70,7 +75,9 @@ pub(crate) async fn run(client: Client, mut follow: Follow) {
     let mut seen = watch::watches(&client);
     let observed = Observed::default();
     let (wishes, failures) = (Wishes::default(), Failures::default());
-    let mut controller = Controller { client, follow, observed, wishes, failures };
+    let mut news = follow.grants.news();
+    let unsettled = BTreeSet::new();
+    let mut controller = Controller { client, follow, observed, wishes, failures, unsettled };
     let mut due = Some(Instant::now());
     loop {
         let listed = controller.observed.is_listed();
@@ -80,6 +87,7 @@ pub(crate) async fn run(client: Client, mut follow: Follow) {
             },
             Ok(()) = controller.follow.index.changed() => due = sooner(due, after(DEBOUNCE)),
             Ok(()) = controller.follow.observed.changed() => due = sooner(due, after(DEBOUNCE)),
+            Ok(()) = news.changed(), if !controller.unsettled.is_empty() => due = sooner(due, after(DEBOUNCE)),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && listed => {
                 due = controller.pass().await;
             }
@@ -93,11 +101,13 @@ impl Controller {
         let index = Arc::clone(&self.follow.index.borrow_and_update());
         let tenants = Arc::clone(&self.follow.observed.borrow_and_update());
         let resting = self.failures.resting();
+        self.unsettled = self.follow.grants.unsettled(&index);
         let now = Situation {
             index: &index,
             found: &self.observed.found,
             secrets: &self.observed.secrets,
             resting: &resting,
+            unsettled: &self.unsettled,
         };
         let plan = plan::plan(&now, &mut self.wishes, WRITES);
         let (more, unfinished) = (plan.more, plan.unfinished.clone());

@@ -159,6 +159,8 @@ pub(super) struct Situation<'a> {
     pub(super) secrets: &'a BTreeMap<String, Value>,
     /// Namespaces that are left alone for now, because a write to them failed.
     pub(super) resting: &'a BTreeSet<String>,
+    /// Namespaces in which no ResourceQuota holds a budget yet that is to: nobody gets rights there.
+    pub(super) unsettled: &'a BTreeSet<String>,
 }
 
 /// The next steps from what is to what should be: everything that has to go, and about `most` others.
@@ -213,6 +215,12 @@ fn in_namespace(now: &Situation<'_>, tenant: &Tenant, wanted: &Wanted, namespace
     let secrets: Manifests =
         secrets.map(|(name, fields)| ((Kind::Secret, name.clone()), Manifest::new(fields.clone()))).collect();
     add_missing(now, tenant, namespace, &secrets, plan);
+    if now.unsettled.contains(namespace) {
+        let gives_rights = |step: &Step| step.key().kind == Kind::RoleBinding;
+        let own = plan.steps.split_off(before);
+        plan.steps.extend(own.into_iter().filter(|step| !gives_rights(step)));
+        return;
+    }
     if plan.steps.len() == before && !state.stands() {
         plan.standing.push(namespace.to_owned());
     }

@@ -65,7 +65,11 @@ fn a_namespace_that_goes_gets_nothing_any_more() {
 fn next(index: &TenantIndex, found: &Found, most: usize) -> Plan {
     let (secrets, resting) =
         (BTreeMap::from([("registry".to_owned(), json!({"data": {}}))]), BTreeSet::new());
-    plan(&Situation { index, found, secrets: &secrets, resting: &resting }, &mut Wishes::default(), most)
+    plan(
+        &Situation { index, found, secrets: &secrets, resting: &resting, unsettled: &BTreeSet::new() },
+        &mut Wishes::default(),
+        most,
+    )
 }
 
 /// The cluster after the steps of a plan.

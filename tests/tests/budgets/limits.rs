@@ -150,6 +150,11 @@ async fn budgets_that_are_none_are_refused_with_the_field() {
         ("{hard: {pods: 1}, lend: {pods: 1}}", "only a tenant with a cohort"),
         ("{bands: [{name: a, hard: {services: 1}}]}", "only Pods have bands"),
         ("{bands: [{name: a, hard: {pods: 1}}, {name: b, hard: {pods: 1}}]}", "spec.quota.bands"),
+        ("{hard: {pods: 1}, cohort: campus, enforcement: Native}", "cannot hold what a cohort lends"),
+        (
+            "{bands: [{name: a, hard: {requests.nvidia.com/gpu: 1}}], enforcement: Native}",
+            "enforcement Native cannot hold it in a band",
+        ),
     ] {
         let yaml = format!(
             "{{apiVersion: bailey.dev/v1alpha1, kind: Tenant, metadata: {{name: bad}}, spec: {{quota: {quota}}}}}"

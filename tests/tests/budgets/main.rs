@@ -3,6 +3,8 @@
 mod commands;
 mod exact;
 mod limits;
+mod native;
+mod native_race;
 mod pods;
 mod race;
 mod requests;

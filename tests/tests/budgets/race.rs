@@ -20,6 +20,7 @@ async fn no_budget_is_passed_by_many_creators_through_three_replicas_of_which_on
         deletes: 45,
         time: Duration::from_secs(20),
         mixed: true,
+        native: false,
     };
     let client = world.client(ADMIN).await;
     tests::race::populate(&world, &race, 3).await;

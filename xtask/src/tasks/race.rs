@@ -32,9 +32,21 @@ pub(crate) struct Arguments {
     /// What goes wrong beside it
     #[arg(long, value_enum, value_delimiter = ',')]
     faults: Vec<Fault>,
+    /// What holds the budgets of Bailey's tenants
+    #[arg(long, value_enum, default_value_t = Enforcement::Ledger)]
+    enforcement: Enforcement,
     /// Run the release binary
     #[arg(long)]
     release: bool,
+}
+
+/// What holds budgets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Enforcement {
+    /// Bailey's ledger
+    Ledger,
+    /// ResourceQuotas as well, with grants that move between namespaces
+    Native,
 }
 
 /// What goes wrong.
@@ -67,6 +79,7 @@ pub(crate) fn race(arguments: &Arguments) -> Result<()> {
         "seconds": arguments.seconds,
         "faults": faults,
         "release": arguments.release,
+        "native": arguments.enforcement == Enforcement::Native,
     })
     .to_string();
     run::show("cargo", &["bench", "--workspace", "--profile", "dev", "--bench", "race", "--", &text])
