@@ -245,10 +245,15 @@ impl Ledger {
         }
     }
 
-    /// Takes in that a draft is in force: written, or nothing else than what is persisted.
+    /// Takes in that a draft is nothing else than what is persisted.
     pub fn confirm(&mut self, draft: &Draft) {
-        if let Some(book) = self.books.get_mut(&draft.domain) {
-            book.checked = draft.limits;
+        let Some(book) = self.books.get_mut(&draft.domain) else { return };
+        book.checked = draft.limits;
+        // INVARIANT: the share has nothing for what was seen stored, and the horizons say so: as if it were written now.
+        // It is when the answer to that write was lost, or when others' horizons say enough and as much is needed again.
+        for (account, amount) in &draft.written.seen {
+            add(&mut self.seen, account, amount.saturating_neg());
+            book.open.iter_mut().for_each(|written| add(&mut written.seen, account, amount.saturating_neg()));
         }
     }
 
