@@ -81,16 +81,21 @@ impl Ledger {
         let mut mine = self.part_of(name, self.reservations.held());
         gather(&mut claims, &mine);
         let (mut fits, mut short) = (Vec::new(), Vec::new());
+        // What demands have of the share as it is: the rest of it can be kept, and nothing twice.
+        let mut used = Amounts::new();
         for demand in demands {
             // What is held already needs no more room than it has.
             let covered = book.checked == book.limits
-                && demand.amounts.iter().all(|(account, more)| self.idle(name, account) >= *more);
+                && demand.amounts.iter().all(|(account, more)| {
+                    self.idle(name, account).saturating_sub(of(&used, account)) >= *more
+                });
             if !behind.is_empty() && !covered {
                 continue;
             }
             match domain.add(&mut claims, &demand.amounts) {
                 Ok(()) => {
                     gather(&mut mine, &demand.amounts);
+                    gather(&mut used, &demand.amounts);
                     fits.push(demand.id);
                 }
                 Err(why) => short.push((demand.id, why)),
@@ -100,9 +105,14 @@ impl Ledger {
         // Without a lease nothing can be given: the replica starts, or ends.
         let spare = match recalled || !short.is_empty() || self.fence == 0 {
             true => Amounts::new(),
-            false => {
-                self.spare(name, domain, demands, &mut claims, (shares.holders.len(), behind.is_empty()), now)
-            }
+            false => self.spare(
+                name,
+                domain,
+                (demands, &used),
+                &mut claims,
+                (shares.holders.len(), behind.is_empty()),
+                now,
+            ),
         };
         gather(&mut mine, &spare);
         let waits_for = recall(&mut shares, &self.me, !short.is_empty());
@@ -173,7 +183,7 @@ impl Ledger {
         &self,
         name: &Arc<str>,
         domain: &Domain,
-        demands: &[Demand],
+        (demands, used): (&[Demand], &Amounts),
         claims: &mut Amounts,
         (holders, may_grow): (usize, bool),
         now: Millis,
@@ -191,7 +201,8 @@ impl Ledger {
         for account in accounts {
             let room = domain.room(account, claims).map_or(0, |(room, _)| room.max(0));
             let recent = book.asked.get(account).is_some_and(|asked| now.saturating_sub(*asked) < IDLE);
-            let kept = if recent { self.idle(name, account) } else { 0 };
+            let idle = self.idle(name, account).saturating_sub(of(used, account)).max(0);
+            let kept = if recent { idle } else { 0 };
             let more = asked
                 .get(account)
                 .filter(|_| may_grow)

@@ -117,3 +117,28 @@ fn a_share_that_is_needed_again_needs_no_write_where_the_horizon_is_known() {
     assert!(!drafts(&mut ledger, &ask).changed);
     assert!(matches!(ledger.reserve(&ask, false, 0), Answer::Taken(_)));
 }
+
+#[test]
+fn what_is_held_is_counted_once_by_a_replica_that_is_behind() {
+    let budget = Budget { hard: hard(&[("things", 4)]), ..Budget::default() };
+    let mut ledger = Ledger::new("one");
+    ledger.set_tenants(index(vec![tenant("t", &[], budget)], &[("a", "t")]));
+    ledger.set_kinds(BTreeMap::from([(Arc::from("things"), BTreeSet::from([things()]))]));
+    ledger.set_fence(Millis::MAX);
+    ledger.replace(&things(), 1, Vec::new());
+    let domain: Arc<str> = "tenant.t".into();
+    let account = Account { resource: "things".into(), tenant: "t".into(), class: None };
+    let one = Amounts::from([(account.clone(), 1)]);
+    // Others saw three stored at version 7, and hold nothing for them any more.
+    let shares = Shares {
+        holders: BTreeMap::from([("one".into(), Holder { amounts: one.clone(), ..Holder::default() })]),
+        horizons: BTreeMap::from([(things(), 7)]),
+    };
+    ledger.observe(&domain, Some((shares, 1)), true);
+    ledger.books.get_mut(&domain).unwrap().asked.insert(account.clone(), 0);
+    // Both waited, as when the budget has changed, and the share would do for either.
+    let demands = [1, 2].map(|id| Demand { id, amounts: one.clone() });
+    let draft = ledger.draft(&domain, &demands, &BTreeSet::new(), 0).unwrap();
+    assert_eq!((draft.fits, draft.behind.len()), (vec![1], 1));
+    assert_eq!(draft.shares.held("one", &account), 1, "what is free is not known");
+}
