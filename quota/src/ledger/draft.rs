@@ -49,7 +49,7 @@ pub struct Draft {
     /// The kinds whose caches are behind what others saw: nothing is taken until they have caught up.
     pub behind: Vec<Arc<Kind>>,
     limits: u64,
-    written: Written,
+    pub(super) written: Written,
 }
 
 impl Ledger {
