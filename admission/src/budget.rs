@@ -188,6 +188,12 @@ impl Budgets {
                 room => format!("up to {} would pass now", shown(room)),
             }
         );
+        if short.wanted_back > 0 {
+            message.push_str(&format!(
+                "; {} of it are wanted back by those who lend them",
+                shown(short.wanted_back)
+            ));
+        }
         if !consumers.is_empty() {
             let largest = consumers.iter().map(|consumer| {
                 format!(

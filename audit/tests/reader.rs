@@ -49,6 +49,29 @@ async fn an_id_or_the_start_of_one_finds_its_record() {
 }
 
 #[tokio::test]
+async fn the_start_of_an_id_finds_what_is_one_tenants_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sink, _task, _) = open(config(directory.path())).await;
+    let (first, second) = ("019470f2-0000-7000-8000-000000000001", "019470f2-0000-7000-8000-000000000002");
+    for (id, tenant) in [(first, Some("physics")), (second, Some("chemistry")), ("019470f2-ff", None)] {
+        sink.record(Record { tenant: tenant.map(str::to_owned), ..with_id(id) });
+    }
+    flush(&sink).await;
+    let mut reader = AuditReader::open(&directory.path().join("audit.db")).await.unwrap();
+
+    let mut ids = async |id, tenant| -> Vec<String> {
+        let found = reader.find(id, tenant).await.unwrap();
+        found.into_iter().map(|entry| entry.record.id).collect()
+    };
+    assert_eq!(ids("019470f2", Some("physics")).await, [first]);
+    assert_eq!(ids("019470f2", Some("chemistry")).await, [second]);
+    assert_eq!(ids(second, Some("physics")).await, [""; 0]);
+    assert_eq!(ids("019470f2", Some("")).await, ["019470f2-ff"]);
+    assert_eq!(ids("019470f2", None).await, [first, second, "019470f2-ff"]);
+    assert!(matches!(reader.find("019470f", Some("physics")).await, Err(ReadError::IdInvalid { .. })));
+}
+
+#[tokio::test]
 async fn filters_let_through_what_fits_all_of_them() {
     let directory = tempfile::tempdir().unwrap();
     let (sink, _task, _) = open(config(directory.path())).await;

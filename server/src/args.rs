@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::decisions::PeerUrl;
+
 /// A part of Bailey this process plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Role {
@@ -37,14 +39,17 @@ pub struct ServeArgs {
     #[arg(long, env = "BAILEY_HTTP_LISTEN", default_value = "127.0.0.1:8080")]
     pub http_listen: SocketAddr,
     /// Address of the aggregated API (TLS) with which members of tenants read their decisions; off where not given
-    #[arg(long, env = "BAILEY_API_LISTEN", value_name = "ADDRESS", requires = "proxy_ca")]
+    #[arg(long, env = "BAILEY_API_LISTEN", value_name = "ADDRESS")]
     pub api_listen: Option<SocketAddr>,
-    /// The authority of the API server's proxy certificate, in PEM: its --requestheader-client-ca-file
+    /// The authority of the API server's proxy certificate, in PEM; what the API server publishes where not given
     #[arg(long, env = "BAILEY_PROXY_CA", value_name = "FILE")]
     pub proxy_ca: Option<PathBuf>,
-    /// The common name or DNS name in that certificate
-    #[arg(long, env = "BAILEY_PROXY_NAME", value_name = "NAME", default_value = "front-proxy-client")]
-    pub proxy_name: String,
+    /// The name in that certificate; front-proxy-client with --proxy-ca, else what the API server publishes, where not given
+    #[arg(long, env = "BAILEY_PROXY_NAME", value_name = "NAME")]
+    pub proxy_name: Option<String>,
+    /// The other replicas
+    #[command(flatten)]
+    pub peers: PeersArgs,
     /// Groups whose users pass the walls of tenants
     #[arg(
         long,
@@ -84,6 +89,20 @@ pub struct ServeArgs {
     /// Seconds to stay up, unready, before connections are closed at shutdown
     #[arg(long, env = "BAILEY_SHUTDOWN_DELAY", value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=300))]
     pub shutdown_delay: u64,
+}
+
+/// The other replicas, whose decisions are told to members of tenants too.
+#[derive(Debug, Clone, Args)]
+pub struct PeersArgs {
+    /// Another replica, or a host name with the addresses of all, such as https://bailey-peers.bailey-system.svc:8445
+    #[arg(long, env = "BAILEY_PEERS", value_name = "URL", value_delimiter = ',', requires_all = ["peers_listen", "peers_ca"])]
+    pub peers: Vec<PeerUrl>,
+    /// Address at which the others ask this replica (TLS), with a certificate for the host of a --peers
+    #[arg(long, env = "BAILEY_PEERS_LISTEN", value_name = "ADDRESS", requires = "peers")]
+    pub peers_listen: Option<SocketAddr>,
+    /// The authority of the certificates of all replicas, in PEM; read again when it changes
+    #[arg(long, env = "BAILEY_PEERS_CA", value_name = "FILE", requires = "peers")]
+    pub peers_ca: Option<PathBuf>,
 }
 
 /// Bounds on evaluation.
@@ -130,5 +149,37 @@ impl ServeArgs {
     /// How long the daemon stays up, unready, at shutdown.
     pub fn shutdown_delay(&self) -> Duration {
         Duration::from_secs(self.shutdown_delay)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn parse(flags: &[&str]) -> Result<ServeArgs, clap::Error> {
+        let needed = ["bailey", "--tls-cert=tls.crt", "--tls-key=tls.key"];
+        Command::try_parse_from([&needed[..], flags].concat()).map(|command| command.serve)
+    }
+
+    #[test]
+    fn peers_come_with_an_address_and_an_authority_or_not_at_all() {
+        let all = ["--peers=https://a:1,https://b:2", "--peers-listen=127.0.0.1:1", "--peers-ca=ca.crt"];
+        let hosts: Vec<_> =
+            parse(&all).unwrap().peers.peers.iter().map(|peer| peer.host().to_owned()).collect();
+        assert_eq!(hosts, ["a", "b"]);
+        assert!(parse(&[]).is_ok());
+        for part in
+            [&all[..1], &all[1..2], &all[2..], &all[..2], &all[1..], &["--peers=http://a:1", all[1], all[2]]]
+        {
+            assert!(parse(part).is_err(), "{part:?}");
+        }
     }
 }

@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod certificate_name;
 mod check;
 mod decisions;
 mod listen;
+mod listeners;
 mod load;
 mod probes;
 mod sample;
@@ -20,5 +22,6 @@ mod tls;
 mod trace_context;
 mod usage;
 
-pub use args::{EvaluationArgs, LogFormat, Role, ServeArgs, TlsArgs};
+pub use args::{EvaluationArgs, LogFormat, PeersArgs, Role, ServeArgs, TlsArgs};
+pub use decisions::{PeerUrl, PeerUrlError};
 pub use serve::serve;

@@ -77,7 +77,8 @@ async fn serve_tls(
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let _ = stream.set_nodelay(true);
-    let accept = TlsAcceptor::from(tls.config()).accept(stream);
+    let in_force = tls.in_force();
+    let accept = TlsAcceptor::from(Arc::clone(&in_force.server)).accept(stream);
     let stream = match tokio::time::timeout(PATIENCE, accept).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -89,7 +90,7 @@ async fn serve_tls(
             return;
         }
     };
-    let peer: Peer = tls.peer(stream.get_ref().1);
+    let peer: Peer = in_force.peer(stream.get_ref().1);
     serve_connection(stream, routes.layer(Extension(peer)), watcher).await;
 }
 

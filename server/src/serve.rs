@@ -4,30 +4,25 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use admission::{
-    Admission, AdmissionMetrics, Budgets, Contact, GiveBack, Guard, HostnameClaims, HttpLimits, Parts,
-};
+use admission::{Admission, AdmissionMetrics, Budgets, Contact, GiveBack, Guard, HostnameClaims, Parts};
 use anyhow::{Context, anyhow};
 use audit::{AuditConfig, AuditMetrics, AuditSink, AuditTask};
 use policies::wasm::{WasmConfig, WasmRuntime};
 use policies::{Compiler, EvaluationPool, Limits, PoolConfig};
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tenancy::cluster::Cluster;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{EvaluationArgs, ServeArgs, TlsArgs};
+use crate::args::{EvaluationArgs, ServeArgs};
 use crate::check::config_check;
-use crate::listen;
+use crate::listeners::Listeners;
 use crate::load::LoadMetrics;
 use crate::probes::{Probes, Readiness};
 use crate::telemetry::Telemetry;
-use crate::tls::Tls;
-use crate::{decisions, sample, source, trace_context, usage};
+use crate::{sample, source, usage};
 
 /// How long the last records may take to be written at shutdown.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -76,9 +71,10 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         ready: Arc::clone(&readiness.loaded),
     }));
     let stop = CancellationToken::new();
-    let listening = cluster.clone();
-    let servers =
-        listen_all(&args, admission, Arc::clone(&readiness), &pool, listening, registry, &stop).await?;
+    let listeners = Listeners::bind(&args, cluster.as_deref(), &mut registry).await?;
+    let sample = sample::register(&mut registry, Arc::clone(&pool), cluster.clone());
+    let probes = Arc::new(Probes { readiness: Arc::clone(&readiness), registry, sample });
+    let servers = listeners.serve(&args, admission, probes, &stop)?;
     let ended = run_until_stopped(&mut tasks, servers, &args, &readiness, &stop, audit_task).await;
     if let Some(cluster) = cluster {
         // Without an API server the shares stay until the lease has run out.
@@ -149,55 +145,6 @@ fn wasm_runtime(args: &EvaluationArgs, pool: &EvaluationPool, limits: Limits) ->
     let slots = u32::try_from(pool.threads().saturating_mul(2).saturating_add(8)).unwrap_or(u32::MAX);
     WasmRuntime::new(WasmConfig { cache_dir: args.cache_dir.clone(), slots, limits })
         .map_err(|fault| anyhow!("cannot start the wasm engine: {fault}"))
-}
-
-/// Binds both listeners before either serves, so that a taken port is an error at the start.
-async fn listen_all(
-    args: &ServeArgs,
-    admission: Arc<Admission>,
-    readiness: Arc<Readiness>,
-    pool: &Arc<EvaluationPool>,
-    cluster: Option<Arc<Cluster>>,
-    mut registry: Registry,
-    stop: &CancellationToken,
-) -> anyhow::Result<JoinSet<()>> {
-    let reloads = Counter::default();
-    registry.register("bailey_tls_reloads", "TLS certificates put in force after the first", reloads.clone());
-    let sample = sample::register(&mut registry, Arc::clone(pool), cluster);
-    let tls = Tls::load(&args.tls, reloads.clone())?;
-    let webhook = bind(args.listen).await?;
-    let plain = bind(args.http_listen).await?;
-    let body_bytes = usize::try_from(args.evaluation.max_body_bytes).unwrap_or(16 << 20);
-    let probes = crate::probes::router(Arc::new(Probes { readiness, registry, sample }));
-    let mut reviews = admission::router(admission, HttpLimits { body_bytes });
-    if args.otlp_endpoint.is_some() {
-        reviews = reviews.layer(axum::middleware::from_fn(trace_context::follow));
-    }
-    let routes = reviews.merge(probes.clone());
-    tracing::info!(webhook = %webhook.local_addr()?, http = %plain.local_addr()?, "listening");
-    let mut servers = JoinSet::new();
-    servers.spawn(listen::serve(webhook, Some(tls), routes, stop.clone()));
-    servers.spawn(listen::serve(plain, None, probes, stop.clone()));
-    if let Some(address) = args.api_listen {
-        let tls = TlsArgs {
-            client_ca: args.proxy_ca.clone(),
-            client_name: Some(args.proxy_name.clone()),
-            ..args.tls.clone()
-        };
-        let (listener, tls) = (bind(address).await?, Tls::load(&tls, reloads)?);
-        tracing::info!(decisions = %listener.local_addr()?, "listening");
-        servers.spawn(listen::serve(
-            listener,
-            Some(tls),
-            decisions::router(args.audit_db.clone()),
-            stop.clone(),
-        ));
-    }
-    Ok(servers)
-}
-
-async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// Waits for a signal or for a task that ends, then stops in order: unready, drained, flushed.

@@ -19,12 +19,21 @@ impl<'a> Replicas<'a> {
     /// # Panics
     /// When one does not become ready.
     pub fn start(world: &'a World, all: usize) -> Self {
+        Self::start_with(world, all, |_, _| ())
+    }
+
+    /// The same with more settings for each of the further ones, by its number.
+    ///
+    /// # Panics
+    /// When one does not become ready.
+    pub fn start_with(world: &'a World, all: usize, configure: impl Fn(usize, &mut Settings)) -> Self {
         let mut replicas = Self { world, running: Vec::new() };
         for number in 1..all {
             let mut settings =
                 Settings::for_cluster(&world.bailey.settings.binary, world.access()).unwrap_or_else(fail);
             settings.folder = world.access().folder().join(format!("bailey-{number}"));
             settings.roles = "admission";
+            configure(number, &mut settings);
             let mut component = settings.spawn().unwrap_or_else(fail);
             world.watch(component.pid());
             settings.wait_ready(&mut component).unwrap_or_else(fail);
@@ -57,6 +66,25 @@ impl<'a> Replicas<'a> {
         *component = settings.spawn().unwrap_or_else(fail);
         self.world.watch(component.pid());
         settings.wait_ready(component).unwrap_or_else(fail);
+    }
+
+    /// Ends one of the further replicas as a crash would, for good.
+    ///
+    /// # Panics
+    /// When there is none of this number.
+    pub fn kill(&mut self, number: usize) {
+        let (_, component) = &mut self.running[number - 1];
+        self.world.unwatch(component.pid());
+        component.kill();
+    }
+
+    /// The settings of one of the further replicas.
+    ///
+    /// # Panics
+    /// When there is none of this number.
+    #[must_use]
+    pub fn settings(&self, number: usize) -> &Settings {
+        &self.running[number - 1].0
     }
 
     /// The process of one of the further replicas.

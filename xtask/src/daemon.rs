@@ -40,7 +40,7 @@ pub struct Settings {
     pub http_port: u16,
     /// The port of the aggregated API, HTTPS on 127.0.0.1.
     pub api_port: u16,
-    /// The authority of whoever may ask there.
+    /// The authority of whoever may ask there, without a cluster that says it.
     pub proxy_authority: PathBuf,
     /// The parts it plays.
     pub roles: &'static str,
@@ -76,6 +76,15 @@ impl Settings {
         self.folder.join("audit.db")
     }
 
+    /// Flags for the replica of this number, one of those who answer each other at these ports.
+    #[must_use]
+    pub fn peer_flags(access: &Access, ports: &[u16], number: usize) -> Vec<String> {
+        let own = ports.get(number).map(|port| format!("--peers-listen=127.0.0.1:{port}"));
+        let all = ports.iter().map(|port| format!("--peers=https://127.0.0.1:{port}"));
+        let authority = format!("--peers-ca={}", access.authority().display());
+        own.into_iter().chain(all).chain(std::iter::once(authority)).collect()
+    }
+
     /// Starts the daemon; see [`Settings::wait_ready`].
     ///
     /// # Errors
@@ -108,10 +117,12 @@ impl Settings {
             command.arg("--client-ca").arg(authority);
         }
         command.arg("--api-listen").arg(format!("127.0.0.1:{}", self.api_port));
-        command.arg("--proxy-ca").arg(&self.proxy_authority);
         match &self.policies {
             Policies::Cluster(kubeconfig) => command.env("KUBECONFIG", kubeconfig),
-            Policies::Files(folder) => command.env_remove("KUBECONFIG").arg("--policies").arg(folder),
+            Policies::Files(folder) => {
+                command.env_remove("KUBECONFIG").arg("--policies").arg(folder);
+                command.arg("--proxy-ca").arg(&self.proxy_authority)
+            }
         };
         command.args(&self.extra);
         command

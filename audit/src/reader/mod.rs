@@ -20,7 +20,7 @@ pub use usage::UsageFilter;
 
 /// The fewest characters of an id that [`AuditReader::get`] takes.
 const SHORTEST_PREFIX: usize = 8;
-/// The most candidates an ambiguous prefix is answered with.
+/// The most records that a prefix finds, and so the most candidates of an ambiguous one.
 const CANDIDATES: i64 = 10;
 
 /// A stored record and its place in the order of writing.
@@ -82,28 +82,39 @@ impl AuditReader {
     /// [`ReadError::IdInvalid`] when it cannot be the start of an id of at least 8 characters,
     /// [`ReadError::NotFound`], and [`ReadError::Ambiguous`] with up to ten candidates.
     pub async fn get(&mut self, id: &str) -> Result<Entry, ReadError> {
+        let mut found = self.find(id, None).await?;
+        match (found.pop(), found.is_empty()) {
+            (None, _) => Err(ReadError::NotFound { id: id.trim().to_ascii_lowercase() }),
+            (Some(entry), true) => Ok(entry),
+            (Some(last), false) => {
+                found.push(last);
+                let candidates = found.into_iter().map(|entry| entry.record.id).collect();
+                Err(ReadError::Ambiguous { id: id.trim().to_ascii_lowercase(), candidates })
+            }
+        }
+    }
+
+    /// The records whose id is this or starts with it, of one tenant or of all: at most ten, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`ReadError::IdInvalid`] when it cannot be the start of an id of at least 8 characters, and when the store
+    /// cannot be read.
+    pub async fn find(&mut self, id: &str, tenant: Option<&str>) -> Result<Vec<Entry>, ReadError> {
         let prefix = id.trim().to_ascii_lowercase();
         let well_formed = prefix.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
         if !well_formed || !(SHORTEST_PREFIX..=36).contains(&prefix.len()) {
             return Err(ReadError::IdInvalid { id: id.chars().take(80).collect() });
         }
         // `~` sorts behind every character of an id.
-        const SQL: &str =
-            "SELECT seq, record, id FROM record WHERE id BETWEEN ? AND ? || '~' ORDER BY id LIMIT ?";
-        let found: Vec<(i64, String, String)> = sqlx::query_as(SQL)
+        const SQL: &str = "SELECT seq, record FROM record WHERE id BETWEEN ?1 AND ?1 || '~' \
+            AND (?2 IS NULL OR tenant = ?2) ORDER BY id LIMIT ?3";
+        let found: Vec<(i64, String)> = sqlx::query_as(SQL)
             .bind(&prefix)
-            .bind(&prefix)
+            .bind(tenant)
             .bind(CANDIDATES)
             .fetch_all(&mut self.connection)
             .await?;
-        match found.as_slice() {
-            [] => Err(ReadError::NotFound { id: prefix }),
-            [(seq, record, _)] => entry(*seq, record),
-            several => {
-                let candidates = several.iter().map(|(_, _, id)| id.clone()).collect();
-                Err(ReadError::Ambiguous { id: prefix, candidates })
-            }
-        }
+        found.iter().map(|(seq, record)| entry(*seq, record)).collect()
     }
 
     /// The last records that the filter lets through, oldest first.

@@ -2,7 +2,7 @@ use std::io::Write;
 
 use clap::Args;
 use model::Record;
-use tenancy::self_service::{DecisionFilter, Fault};
+use tenancy::self_service::{DecisionFilter, Decisions, Fault};
 
 use super::{Asked, TenantArg};
 use crate::Exit;
@@ -49,7 +49,7 @@ pub(super) async fn denials(
         user: args.user.clone(),
         limit: Some(args.limit),
     };
-    let records = asked.session.decisions(&tenant.name, &filter).await?;
+    let records = told(asked.session.decisions(&tenant.name, &filter).await?);
     if records.is_empty() {
         note(&format!(
             "nothing that was asked of the tenant {} was refused, as far as it is kept",
@@ -70,7 +70,8 @@ pub(super) async fn explain(args: &ExplainArgs, asked: &mut Asked<'_, impl Write
     let mut last = Fault::NotFound("you belong to no tenant, whose decisions you could read".to_owned());
     for tenant in tenants {
         match asked.session.decisions(&tenant, &filter).await {
-            Ok(records) => {
+            Ok(found) => {
+                let records = told(found);
                 let text = records.iter().map(|record| render_decision(record, asked.colour)).collect();
                 return asked.write(&records, text, names(&records));
             }
@@ -79,6 +80,14 @@ pub(super) async fn explain(args: &ExplainArgs, asked: &mut Asked<'_, impl Write
         }
     }
     Err(last.into())
+}
+
+/// The decisions, after a note where some are missing.
+fn told(found: Decisions) -> Vec<Record> {
+    if let Some(warning) = &found.warning {
+        note(warning);
+    }
+    found.records
 }
 
 fn names(records: &[Record]) -> Vec<String> {

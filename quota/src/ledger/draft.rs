@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::account::{Account, Amounts, Kind, add, gather, of};
 use super::limits::{Domain, Short};
+use super::reclaims::Reclaims;
 use super::shares::{Holder, Shares};
 use super::{Book, Ledger, Millis};
 
@@ -50,6 +51,7 @@ pub struct Draft {
     pub behind: Vec<Arc<Kind>>,
     limits: u64,
     pub(super) written: Written,
+    reclaims: BTreeMap<Account, (i128, Millis)>,
 }
 
 impl Ledger {
@@ -83,6 +85,7 @@ impl Ledger {
         let (mut fits, mut short) = (Vec::new(), Vec::new());
         // What demands have of the share as it is: the rest of it can be kept, and nothing twice.
         let mut used = Amounts::new();
+        let mut reclaims = Reclaims::new(book, shares.reclaims_of_others(&self.me), now);
         for demand in demands {
             // What is held already needs no more room than it has.
             let covered = book.checked == book.limits
@@ -92,7 +95,7 @@ impl Ledger {
             if !behind.is_empty() && !covered {
                 continue;
             }
-            match domain.add(&mut claims, &demand.amounts) {
+            match reclaims.add(domain, &mut claims, &demand.amounts) {
                 Ok(()) => {
                     gather(&mut mine, &demand.amounts);
                     gather(&mut used, &demand.amounts);
@@ -103,7 +106,7 @@ impl Ledger {
         }
         let recalled = shares.holders.get(&self.me).is_some_and(|holder| holder.recalled);
         // Without a lease nothing can be given: the replica starts, or ends.
-        let spare = match recalled || !short.is_empty() || self.fence == 0 {
+        let spare = match recalled || !short.is_empty() || self.fence == 0 || !reclaims.is_empty() {
             true => Amounts::new(),
             false => self.spare(
                 name,
@@ -118,8 +121,14 @@ impl Ledger {
         let waits_for = recall(&mut shares, &self.me, !short.is_empty());
         let seen = self.part_of(name, &self.seen);
         self.raise_horizons(&mut shares, &seen, fewer);
-        let holder = Holder { amounts: mine.clone(), exact: spare.is_empty(), recalled: false };
-        if mine.is_empty() {
+        let wanted = if self.fence == 0 { Amounts::new() } else { reclaims.mine() };
+        let holder = Holder {
+            amounts: mine.clone(),
+            exact: spare.is_empty(),
+            recalled: false,
+            reclaims: wanted.clone(),
+        };
+        if mine.is_empty() && wanted.is_empty() {
             shares.holders.remove(&self.me);
         } else {
             shares.holders.insert(Arc::clone(&self.me), holder);
@@ -135,6 +144,7 @@ impl Ledger {
             behind,
             limits: book.limits,
             written: Written { amounts: mine, seen, reset },
+            reclaims: reclaims.into_mine(),
         })
     }
 
@@ -248,6 +258,7 @@ impl Ledger {
         book.shares = draft.shares.clone();
         book.version = Some(version);
         book.checked = draft.limits;
+        book.reclaims.clone_from(&draft.reclaims);
         for (account, amount) in &draft.written.seen {
             add(&mut self.seen, account, amount.saturating_neg());
         }
@@ -260,6 +271,7 @@ impl Ledger {
     pub fn confirm(&mut self, draft: &Draft) {
         let Some(book) = self.books.get_mut(&draft.domain) else { return };
         book.checked = draft.limits;
+        book.reclaims.clone_from(&draft.reclaims);
         // INVARIANT: the share has nothing for what was seen stored, and the horizons say so: as if it were written now.
         // It is when the answer to that write was lost, or when others' horizons say enough and as much is needed again.
         for (account, amount) in &draft.written.seen {
@@ -339,7 +351,9 @@ impl Ledger {
         let old = |account: &Account| {
             book.asked.get(account).is_none_or(|asked| now.saturating_sub(*asked) >= IDLE)
         };
-        mine.amounts.keys().any(|account| old(account) && self.available(domain, account) > 0)
+        let reclaims = Reclaims::new(book, Amounts::new(), now);
+        mine.reclaims != reclaims.mine()
+            || mine.amounts.keys().any(|account| old(account) && self.available(domain, account) > 0)
             || mine.amounts.keys().any(|account| of(&self.seen, account) > 0)
     }
 }

@@ -37,12 +37,13 @@ pub enum Owner {
     Cohort(Arc<str>),
 }
 
-/// A sum of accounts, of which this much is free of charge.
+/// A sum of accounts, of which this much is free of charge, and this much in all their tenant's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Part {
     tenants: BTreeSet<Arc<str>>,
     classes: Classes,
     free: i128,
+    own: i128,
 }
 
 /// Which Pods a band has.
@@ -121,7 +122,21 @@ impl Limit {
     }
 
     fn concerns(&self, account: &Account) -> bool {
-        self.resource == account.resource && self.parts.iter().any(|part| part.has(account))
+        self.part_of(account).is_some()
+    }
+
+    /// Which sum of the limit an account is in, by its place.
+    pub(super) fn part_of(&self, account: &Account) -> Option<usize> {
+        let same = self.resource == account.resource;
+        self.parts.iter().position(|part| same && part.has(account))
+    }
+
+    /// How much more of its own budget the tenant of an account could have beside these amounts, where this is what a
+    /// cohort lends; negative where it borrows.
+    pub(super) fn own_room(&self, account: &Account, amounts: &Amounts) -> Option<i128> {
+        let place = self.part_of(account).filter(|_| matches!(self.owner, Owner::Cohort(_)))?;
+        let part = self.parts.get(place)?;
+        Some(part.own.saturating_sub(part.sum(&self.resource, amounts)))
     }
 }
 
@@ -167,7 +182,7 @@ impl Domain {
             let room = self.room(account, &sum);
             if let Some((room, limit)) = room.filter(|(room, _)| room < asked) {
                 let (account, limit) = (account.clone(), limit.clone());
-                return Err(Box::new(Short { account, asked: *asked, room, limit }));
+                return Err(Box::new(Short { account, asked: *asked, room, wanted_back: 0, limit }));
             }
             let next = of(&sum, account).saturating_add(*asked);
             sum.insert(account.clone(), next);
@@ -186,6 +201,8 @@ pub struct Short {
     pub asked: i128,
     /// What would have fit; negative where the bound is passed already.
     pub room: i128,
+    /// What others want back that they lend.
+    pub wanted_back: i128,
     /// The limit.
     pub limit: Limit,
 }
@@ -284,7 +301,7 @@ fn limits(tenant: &Tenant, index: &TenantIndex) -> Vec<Limit> {
         owner,
         resource: Arc::clone(resource),
         bound,
-        parts: vec![Part { tenants: tenants.clone(), classes, free: 0 }],
+        parts: vec![Part { tenants: tenants.clone(), classes, free: 0, own: bound }],
     };
     let budget = &tenant.budget;
     let mut limits = Vec::new();
@@ -328,7 +345,7 @@ fn cohort_limit(cohort: &str, resource: &Arc<str>, members: &[&Tenant], index: &
         let lent = tenant.budget.lend.get(resource).map_or(*hard, |lent| (*lent).min(*hard));
         bound = bound.saturating_add(lent);
         let free = hard.saturating_sub(lent);
-        parts.push(Part { tenants: below(tenant, index), classes: Classes::Every, free });
+        parts.push(Part { tenants: below(tenant, index), classes: Classes::Every, free, own: *hard });
     }
     Limit { owner: Owner::Cohort(cohort.into()), resource: Arc::clone(resource), bound, parts }
 }

@@ -27,6 +27,7 @@ mod decide;
 mod draft;
 mod limits;
 mod objects;
+mod reclaims;
 mod report;
 mod reservations;
 mod shares;
@@ -93,6 +94,8 @@ struct Book {
     open: Vec<draft::Written>,
     /// When an account was last asked for.
     asked: BTreeMap<Account, Millis>,
+    /// What tenants asked for here that is their own and lent to others, and when.
+    reclaims: BTreeMap<Account, (i128, Millis)>,
     /// How often the limits have changed.
     limits: u64,
     /// The limits under which this replica's share was last looked at: under others nothing is given from it.

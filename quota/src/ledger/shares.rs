@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::account::{Account, Amounts, Kind, of};
+use super::account::{Account, Amounts, Kind, gather, of};
 
 /// What all replicas hold of one domain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,12 +24,22 @@ pub struct Holder {
     pub exact: bool,
     /// Whether another asks it to give back what it does not need.
     pub recalled: bool,
+    /// What tenants asked it for that is their own and that others of their cohort use: before it is theirs again nobody
+    /// borrows more.
+    pub reclaims: Amounts,
 }
 
 impl Shares {
     /// What a replica holds of an account.
     pub(super) fn held(&self, holder: &str, account: &Account) -> i128 {
         self.holders.get(holder).map_or(0, |holder| of(&holder.amounts, account))
+    }
+
+    /// What is wanted back at other replicas.
+    pub(super) fn reclaims_of_others(&self, me: &str) -> Amounts {
+        let mut all = Amounts::new();
+        self.others(me).for_each(|(_, holder)| gather(&mut all, &holder.reclaims));
+        all
     }
 
     /// The other holders.

@@ -51,6 +51,10 @@ pub struct Holder {
     /// Whether it is asked to give back what it does not need.
     #[serde(default)]
     pub recalled: bool,
+    /// What tenants asked it for that is their own and that others of their cohort use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10_000))]
+    pub reclaims: Vec<Share>,
 }
 
 /// An amount of one resource of one tenant.
@@ -101,6 +105,7 @@ impl QuotaLedgerSpec {
             shares: held.amounts.iter().map(share).collect(),
             exact: held.exact,
             recalled: held.recalled,
+            reclaims: held.reclaims.iter().map(share).collect(),
         };
         let horizon = |(kind, version): (&Arc<Kind>, &u64)| Horizon {
             group: kind.group.clone(),
@@ -124,11 +129,13 @@ impl QuotaLedgerSpec {
             (account, quantity(&share.amount).unwrap_or(i128::MAX >> 8))
         };
         let holder = |holder: &Holder| {
-            let amounts = holder.shares.iter().map(share).collect();
-            (
-                Arc::from(holder.name.as_str()),
-                Held { amounts, exact: holder.exact, recalled: holder.recalled },
-            )
+            let held = Held {
+                amounts: holder.shares.iter().map(share).collect(),
+                exact: holder.exact,
+                recalled: holder.recalled,
+                reclaims: holder.reclaims.iter().map(share).collect(),
+            };
+            (Arc::from(holder.name.as_str()), held)
         };
         let horizon = |horizon: &Horizon| {
             let kind = Kind { group: horizon.group.clone(), resource: horizon.resource.clone() };

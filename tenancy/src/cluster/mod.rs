@@ -5,6 +5,7 @@
 //! API server does not serve counts as settled: policies that look it up fail, but readiness is not held up.
 
 mod exceptions;
+mod front_proxy;
 mod grants;
 mod holdings;
 mod lineage;
@@ -31,6 +32,7 @@ use crate::controllers;
 use crate::hostnames::{self, Hostnames};
 use crate::status::{self, StatusReport, StatusWriter};
 use crate::tasks::{Task, Tasks};
+pub use front_proxy::{FrontProxy, FrontProxyWatch};
 use lookups::Lookups;
 use objects::Objects;
 pub use state::{ClusterState, WatchState};
@@ -182,6 +184,11 @@ impl Cluster {
     /// [`model::Code::ModuleUnavailable`] when it is not there, or may not be read.
     pub async fn read_module(&self, location: &ModuleLocation) -> Result<(Bytes, Digest), LoadFault> {
         modules::read_now(self.client.clone(), location).await
+    }
+
+    /// Follows whom the API server's aggregation layer asks to be trusted, for as long as the answer lives.
+    pub fn front_proxy(&self) -> FrontProxyWatch {
+        front_proxy::start(self.client.clone(), &self.tasks)
     }
 
     /// How the watches stand, for metrics.

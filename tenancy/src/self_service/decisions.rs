@@ -25,26 +25,42 @@ pub struct DecisionFilter {
     pub limit: Option<u32>,
 }
 
+/// What was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decisions {
+    /// The decisions, the oldest first.
+    pub records: Vec<Record>,
+    /// What to tell the user where decisions are missing, as a replica of Bailey did not answer.
+    pub warning: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Answer {
+    metadata: Metadata,
     items: Vec<Value>,
 }
 
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    warning: Option<String>,
+}
+
 impl Session {
-    /// The decisions of a tenant, the oldest first.
+    /// The decisions of a tenant, as far as replicas of Bailey answered.
     ///
     /// # Errors
     /// When the user may not read them, there is none with the id, or the cluster does not serve them.
-    pub async fn decisions(&self, tenant: &str, filter: &DecisionFilter) -> Result<Vec<Record>, Fault> {
+    pub async fn decisions(&self, tenant: &str, filter: &DecisionFilter) -> Result<Decisions, Fault> {
         let path = format!("{PATH}/{tenant}?{}", filter.query());
         let request = http::Request::get(path).body(Vec::new());
         let request =
             request.map_err(|error| Fault::Usage(format!("`{tenant}` names no tenant: {error}")))?;
         let answer: Answer = self.client.request(request).await.map_err(|error| self.not_served(&error))?;
-        let records = answer.items.into_iter().map(record);
-        records
-            .collect::<Result<_, _>>()
-            .map_err(|error| Fault::Failed(format!("a decision cannot be read: {error}")))
+        let records = answer.items.into_iter().map(record).collect::<Result<_, _>>();
+        let records =
+            records.map_err(|error| Fault::Failed(format!("a decision cannot be read: {error}")))?;
+        Ok(Decisions { records, warning: answer.metadata.warning })
     }
 
     fn not_served(&self, error: &kube::Error) -> Fault {
@@ -100,6 +116,19 @@ fn record(mut value: Value) -> Result<Record, serde_json::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_warning_is_read_where_there_is_one() {
+        let of = |metadata: Value| {
+            let answer = serde_json::json!({"metadata": metadata, "items": []});
+            serde_json::from_value::<Answer>(answer).unwrap().metadata.warning
+        };
+        assert_eq!(of(serde_json::json!({"name": "physics"})), None);
+        assert_eq!(
+            of(serde_json::json!({"incomplete": true, "warning": "one is missing"})),
+            Some("one is missing".into())
+        );
+    }
 
     #[test]
     fn what_is_asked_cannot_leave_its_place() {

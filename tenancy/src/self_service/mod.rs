@@ -28,7 +28,7 @@ pub use answers::Answer;
 pub use budgets::BudgetLine;
 pub use check::{Checked, Verdict};
 pub use credentials::TokenTerms;
-pub use decisions::DecisionFilter;
+pub use decisions::{DecisionFilter, Decisions};
 pub use exceptions::{Asked, Decided, ExceptionSummary, NewException};
 pub use fault::{Fault, Refuser};
 pub use graph::{Edge, Graph};

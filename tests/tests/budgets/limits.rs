@@ -55,7 +55,13 @@ async fn a_cohort_shares_what_is_lent_and_no_more() {
     create(&lender, "own").await.unwrap();
     let refused = refusal(create(&lender, "lent").await);
     assert!(refused.message.contains("the cohort `campus`"), "{}", refused.message);
+    // It is the lender's again before anybody borrows it once more.
     borrower.delete("map-0", &DeleteParams::default()).await.unwrap();
+    until("the borrower is told", async || {
+        let refused = refusal(create(&borrower, "again").await);
+        refused.message.contains("1 of it are wanted back by those who lend them")
+    })
+    .await;
     until("what was lent comes back", async || create(&lender, "lent").await.is_ok()).await;
 }
 

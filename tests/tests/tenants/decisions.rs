@@ -52,3 +52,19 @@ async fn nobody_asks_past_the_api_server() {
     let answer = client.get(&url).header("X-Remote-User", "admin").send().await.unwrap();
     assert_eq!(answer.status(), 403);
 }
+
+#[tokio::test]
+async fn the_api_server_takes_the_manifests_for_a_cluster() {
+    let access = World::shared().access();
+    let authority =
+        access.run(&["get", "apiservice", "v1alpha1.decisions.bailey.dev", "-o=jsonpath={.spec.caBundle}"]);
+    for name in ["deployment.yaml", "decisions-service.yaml"] {
+        let file = xtask::workspace::root().join("deploy/manifests").join(name);
+        let text = std::fs::read_to_string(file).unwrap();
+        let filled = access.folder().join(name);
+        std::fs::write(&filled, text.replace("${CA_BUNDLE}", authority.as_ref().unwrap())).unwrap();
+        let dry = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f"];
+        let said = access.run(&[&dry[..], &[filled.to_str().unwrap()]].concat()).unwrap();
+        assert!(said.lines().count() >= 3, "{said}");
+    }
+}

@@ -70,7 +70,13 @@ impl Access {
         self.folder.join("certs/proxy-ca.crt")
     }
 
-    /// The certificate that Bailey serves its webhooks with.
+    /// The certificate that the API server shows to aggregated APIs.
+    #[must_use]
+    pub fn proxy_client(&self) -> Issued {
+        Issued::in_folder(&self.folder.join("certs"), "proxy-client")
+    }
+
+    /// The certificate that Bailey serves with, and shows to its peers.
     #[must_use]
     pub fn webhook_server(&self) -> Issued {
         Issued::in_folder(&self.folder.join("certs"), "bailey")

@@ -45,17 +45,36 @@ impl Authority {
         Ok(Self { folder: folder.to_path_buf(), issuer })
     }
 
-    /// A certificate for a server at 127.0.0.1, `localhost` and the name of Bailey's service.
+    /// A certificate for a server at 127.0.0.1 and `localhost`.
     ///
     /// # Errors
     /// When the folder cannot be written.
     pub fn server(&self, name: &str) -> Result<Issued> {
-        let names = ["localhost", "bailey.bailey-system.svc", "bailey-decisions.bailey-system.svc"]
-            .map(str::to_owned)
-            .to_vec();
+        self.at_loopback(name, &[], vec![ExtendedKeyUsagePurpose::ServerAuth])
+    }
+
+    /// The same for the names of Bailey's services, which is a client of its peers too.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn bailey(&self, name: &str) -> Result<Issued> {
+        let services =
+            ["bailey", "bailey-decisions", "bailey-peers"].map(|name| format!("{name}.bailey-system.svc"));
+        let usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.at_loopback(name, &services, usages)
+    }
+
+    fn at_loopback(
+        &self,
+        name: &str,
+        services: &[String],
+        usages: Vec<ExtendedKeyUsagePurpose>,
+    ) -> Result<Issued> {
+        let names: Vec<String> =
+            std::iter::once("localhost".to_owned()).chain(services.iter().cloned()).collect();
         let mut params = CertificateParams::new(names)?;
         params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = usages;
         self.issue(name, params)
     }
 

@@ -36,7 +36,7 @@ impl Files {
         let key = KeyPair::generate()?;
         write_private(&service_account_key, &key.serialize_pem())?;
         write(&service_account_public, &key.public_key_pem())?;
-        authority.server("bailey")?;
+        authority.bailey("bailey")?;
         let proxy = Authority::create(&certs, "proxy-ca")?.client("proxy-client", "front-proxy-client")?;
         Ok(Self {
             server: authority.server("apiserver")?,

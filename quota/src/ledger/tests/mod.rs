@@ -7,6 +7,7 @@ mod cases;
 mod exhaustive;
 mod oracle;
 mod races;
+mod reclaims;
 
 use std::collections::VecDeque;
 

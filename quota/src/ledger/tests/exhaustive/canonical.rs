@@ -83,7 +83,7 @@ fn hash_replica(replica: &Replica, rank: impl Fn(Option<u64>) -> usize, state: &
     for book in ledger.books.values() {
         (&book.live, book.known, rank(book.version), book.limits.abs_diff(book.checked)).hash(state);
         hash_shares(&book.shares, state);
-        (book.open.len(), book.asked.len()).hash(state);
+        (book.open.len(), book.asked.len(), &book.reclaims).hash(state);
         for written in &book.open {
             (&written.amounts, &written.seen).hash(state);
         }
@@ -96,7 +96,7 @@ fn hash_replica(replica: &Replica, rank: impl Fn(Option<u64>) -> usize, state: &
 fn hash_shares(shares: &Shares, state: &mut impl Hasher) {
     shares.holders.len().hash(state);
     for (name, holder) in &shares.holders {
-        (name, &holder.amounts, holder.exact, holder.recalled).hash(state);
+        (name, &holder.amounts, holder.exact, holder.recalled, &holder.reclaims).hash(state);
     }
     shares.horizons.hash(state);
 }
