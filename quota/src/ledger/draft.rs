@@ -57,7 +57,7 @@ pub struct Draft {
     /// The kinds whose caches are behind what others saw: nothing is taken until they have caught up.
     pub behind: Vec<Arc<Kind>>,
     limits: u64,
-    written: Written,
+    pub(super) written: Written,
     reclaims: BTreeMap<Account, (i128, Millis)>,
     writes: u64,
 }
@@ -91,17 +91,22 @@ impl Ledger {
         let mut mine = self.part_of(name, self.reservations.held());
         gather(&mut claims, &mine);
         let (mut fits, mut short) = (Vec::new(), Vec::new());
+        // What demands have of the share as it is: the rest of it can be kept, and nothing twice.
+        let mut used = Amounts::new();
         let mut reclaims = Reclaims::new(book, shares.reclaims_of_others(&self.me), now);
         for demand in demands {
             // What is held already needs no more room than it has.
             let covered = book.checked == book.limits
-                && demand.amounts.iter().all(|(account, more)| self.idle(name, account) >= *more);
+                && demand.amounts.iter().all(|(account, more)| {
+                    self.idle(name, account).saturating_sub(of(&used, account)) >= *more
+                });
             if !behind.is_empty() && !covered {
                 continue;
             }
             match reclaims.add(domain, &mut claims, &demand.amounts) {
                 Ok(()) => {
                     gather(&mut mine, &demand.amounts);
+                    gather(&mut used, &demand.amounts);
                     fits.push(demand.id);
                 }
                 Err(why) => short.push((demand.id, why)),
@@ -111,9 +116,14 @@ impl Ledger {
         // Without a lease nothing can be given: the replica starts, or ends.
         let spare = match recalled || !short.is_empty() || self.fence == 0 || !reclaims.is_empty() {
             true => Amounts::new(),
-            false => {
-                self.spare(name, domain, demands, &mut claims, (shares.holders.len(), behind.is_empty()), now)
-            }
+            false => self.spare(
+                name,
+                domain,
+                (demands, &used),
+                &mut claims,
+                (shares.holders.len(), behind.is_empty()),
+                now,
+            ),
         };
         gather(&mut mine, &spare);
         let waits_for = recall(&mut shares, &self.me, !short.is_empty());
@@ -199,7 +209,7 @@ impl Ledger {
         &self,
         name: &Arc<str>,
         domain: &Domain,
-        demands: &[Demand],
+        (demands, used): (&[Demand], &Amounts),
         claims: &mut Amounts,
         (holders, may_grow): (usize, bool),
         now: Millis,
@@ -217,7 +227,8 @@ impl Ledger {
         for account in accounts {
             let room = domain.room(account, claims).map_or(0, |(room, _)| room.max(0));
             let recent = book.asked.get(account).is_some_and(|asked| now.saturating_sub(*asked) < IDLE);
-            let kept = if recent { self.idle(name, account) } else { 0 };
+            let idle = self.idle(name, account).saturating_sub(of(used, account)).max(0);
+            let kept = if recent { idle } else { 0 };
             let more = asked
                 .get(account)
                 .filter(|_| may_grow)
@@ -275,11 +286,16 @@ impl Ledger {
         }
     }
 
-    /// Takes in that a draft is in force: written, or nothing else than what is persisted.
+    /// Takes in that a draft is nothing else than what is persisted.
     pub fn confirm(&mut self, draft: &Draft) {
-        if let Some(book) = self.books.get_mut(&draft.domain) {
-            book.checked = draft.limits;
-            book.reclaims.clone_from(&draft.reclaims);
+        let Some(book) = self.books.get_mut(&draft.domain) else { return };
+        book.checked = draft.limits;
+        book.reclaims.clone_from(&draft.reclaims);
+        // INVARIANT: the share has nothing for what was seen stored, and the horizons say so: as if it were written now.
+        // It is when the answer to that write was lost, or when others' horizons say enough and as much is needed again.
+        for (account, amount) in &draft.written.seen {
+            add(&mut self.seen, account, amount.saturating_neg());
+            book.open.iter_mut().for_each(|written| add(&mut written.seen, account, amount.saturating_neg()));
         }
     }
 

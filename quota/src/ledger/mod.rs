@@ -55,6 +55,7 @@ use reservations::Reservations;
 
 /// What one replica knows and holds of all budgets.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Ledger {
     me: Arc<str>,
     index: Arc<TenantIndex>,
@@ -79,6 +80,7 @@ pub struct Ledger {
 
 /// What a replica knows of one domain.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 struct Book {
     /// The sum of the stored objects.
     live: Amounts,

@@ -8,12 +8,14 @@ pub(super) type Key = (Arc<str>, Arc<str>);
 
 /// The objects of the counted kinds, as the watches saw them last.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Objects {
     kinds: BTreeMap<Arc<Kind>, Listed>,
 }
 
 /// The objects of one kind.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Listed {
     /// By namespace and name.
     pub(super) objects: BTreeMap<Key, Stored>,

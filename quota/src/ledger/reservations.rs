@@ -14,6 +14,7 @@ pub type Millis = u64;
 /// commits. So of the requests for one place which start at the same version, the largest counts: repeating a
 /// request takes nothing more. Changes that start at different versions follow each other, and are added.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Reservations {
     places: HashMap<Place, BTreeMap<Option<u64>, Group>>,
     held: Amounts,
@@ -21,6 +22,7 @@ pub(super) struct Reservations {
 
 /// Requests for one place of which at most one commits, or one after what another made is gone.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 struct Group {
     members: Vec<Member>,
     /// Whether one of them was stored, and counts as stored beside what the others hold. What they hold then may be
@@ -30,6 +32,7 @@ struct Group {
 
 /// Requests that take the same.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Member {
     /// The uids that the objects of creates will have, or the reviews' uids for changes.
     uids: BTreeSet<Arc<str>>,
@@ -178,6 +181,22 @@ impl Reservations {
     /// The places at which something is under way.
     pub(super) fn len(&self) -> usize {
         self.places.len()
+    }
+
+    /// Everything under way, each with what is left of its time, in order: what two ledgers are told apart by.
+    #[cfg(test)]
+    pub(super) fn told_apart(&self, now: Millis, state: &mut impl std::hash::Hasher) {
+        use std::hash::Hash as _;
+        let sorted: BTreeMap<_, _> = self.places.iter().collect();
+        for (place, groups) in sorted {
+            place.hash(state);
+            for (from, group) in groups {
+                (from, group.shared, group.members.len()).hash(state);
+                for member in &group.members {
+                    (&member.uids, &member.amounts, member.until.saturating_sub(now)).hash(state);
+                }
+            }
+        }
     }
 
     fn group(&self, place: &Place, from: Option<u64>) -> Option<&Group> {

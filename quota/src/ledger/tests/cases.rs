@@ -52,3 +52,93 @@ fn a_store_that_was_restored_is_counted_anew_and_its_horizons_with_it() {
     ledger.observe(&domain, Some((shares, 70)), false);
     assert_eq!(ledger.draft(&domain, &demand, &BTreeSet::new(), 0).unwrap().shares.horizons[&things()], 80);
 }
+
+/// A ledger with a share of one for an object that it saw stored since, at version 5.
+fn with_a_share_for_what_is_stored() -> (Ledger, Ask) {
+    let budget = Budget { hard: hard(&[("things", 2)]), ..Budget::default() };
+    let mut ledger = Ledger::new("one");
+    ledger.set_tenants(index(vec![tenant("t", &[], budget)], &[("a", "t")]));
+    ledger.set_kinds(BTreeMap::from([(Arc::from("things"), BTreeSet::from([things()]))]));
+    ledger.set_fence(Millis::MAX);
+    ledger.replace(&things(), 1, Vec::new());
+    ledger.observe(&"tenant.t".into(), None, true);
+    let ask = |name: &str| Ask {
+        place: Place { kind: things(), namespace: "a".into(), name: name.into() },
+        tenant: "t".into(),
+        class: None,
+        uid: name.into(),
+        from: None,
+        before: charges(0),
+        after: charges(1),
+        until: LEASE,
+    };
+    let draft = drafts(&mut ledger, &ask("first"));
+    ledger.wrote(&draft, 1);
+    assert!(matches!(ledger.reserve(&ask("first"), false, 0), Answer::Taken(_)));
+    let stored = Stored { uid: "first".into(), version: 5, tenant: None, class: None, charges: charges(1) };
+    ledger.upsert(ask("first").place, stored);
+    (ledger, ask("second"))
+}
+
+/// What has to be written for a request.
+fn drafts(ledger: &mut Ledger, ask: &Ask) -> Draft {
+    let Answer::Short(domain, amounts) = ledger.reserve(ask, false, 0) else { panic!("it is covered") };
+    let draft = ledger.draft(&domain, &[Demand { id: 1, amounts }], &BTreeSet::new(), 0).unwrap();
+    assert_eq!(draft.fits, [1]);
+    if draft.changed {
+        ledger.writing(&draft);
+    } else {
+        ledger.confirm(&draft);
+    }
+    draft
+}
+
+#[test]
+fn a_write_whose_answer_was_lost_refuses_nothing_that_fits() {
+    let (mut ledger, ask) = with_a_share_for_what_is_stored();
+    let draft = drafts(&mut ledger, &ask);
+    assert!(draft.changed, "it notes a horizon");
+    // It took place, but nobody says so.
+    ledger.observe(&draft.domain, Some((draft.shares, 2)), true);
+    assert!(!drafts(&mut ledger, &ask).changed, "nothing else would be written");
+    assert!(matches!(ledger.reserve(&ask, false, 0), Answer::Taken(_)));
+    let third =
+        Ask { uid: "third".into(), place: Place { name: "third".into(), ..ask.place.clone() }, ..ask };
+    assert!(matches!(ledger.reserve(&third, false, 0), Answer::Short(..)), "no more than that");
+}
+
+#[test]
+fn a_share_that_is_needed_again_needs_no_write_where_the_horizon_is_known() {
+    let (mut ledger, ask) = with_a_share_for_what_is_stored();
+    let mut shares = ledger.books.values().next().unwrap().shares.clone();
+    shares.horizons.insert(things(), 7);
+    ledger.bookmark(&things(), 7);
+    ledger.observe(&"tenant.t".into(), Some((shares, 2)), false);
+    assert!(!drafts(&mut ledger, &ask).changed);
+    assert!(matches!(ledger.reserve(&ask, false, 0), Answer::Taken(_)));
+}
+
+#[test]
+fn what_is_held_is_counted_once_by_a_replica_that_is_behind() {
+    let budget = Budget { hard: hard(&[("things", 4)]), ..Budget::default() };
+    let mut ledger = Ledger::new("one");
+    ledger.set_tenants(index(vec![tenant("t", &[], budget)], &[("a", "t")]));
+    ledger.set_kinds(BTreeMap::from([(Arc::from("things"), BTreeSet::from([things()]))]));
+    ledger.set_fence(Millis::MAX);
+    ledger.replace(&things(), 1, Vec::new());
+    let domain: Arc<str> = "tenant.t".into();
+    let account = Account { resource: "things".into(), tenant: "t".into(), class: None };
+    let one = Amounts::from([(account.clone(), 1)]);
+    // Others saw three stored at version 7, and hold nothing for them any more.
+    let shares = Shares {
+        holders: BTreeMap::from([("one".into(), Holder { amounts: one.clone(), ..Holder::default() })]),
+        horizons: BTreeMap::from([(things(), 7)]),
+    };
+    ledger.observe(&domain, Some((shares, 1)), true);
+    ledger.books.get_mut(&domain).unwrap().asked.insert(account.clone(), 0);
+    // Both waited, as when the budget has changed, and the share would do for either.
+    let demands = [1, 2].map(|id| Demand { id, amounts: one.clone() });
+    let draft = ledger.draft(&domain, &demands, &BTreeSet::new(), 0).unwrap();
+    assert_eq!((draft.fits, draft.behind.len()), (vec![1], 1));
+    assert_eq!(draft.shares.held("one", &account), 1, "what is free is not known");
+}

@@ -4,6 +4,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers of a model")]
 
 mod cases;
+mod exhaustive;
 mod oracle;
 mod races;
 mod reclaims;
