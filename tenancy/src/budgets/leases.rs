@@ -2,7 +2,8 @@
 //!
 //! A renewal has a newer version than the one before, or the cluster's store was restored to an older state. Watches do
 //! not notice that: they wait for versions that are to come. Then nothing this process knows can be relied on, and it
-//! ends, to begin anew.
+//! ends, to begin anew under another name. So it does when it could not renew its lease for so long that others may have
+//! taken its share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,6 +39,9 @@ const VALID: Duration = Duration::from_secs(15);
 /// How long a lease must have stood still for its replica's last request to have ended: it was valid, a request takes
 /// the API server 34 s at most, and no two clocks run equally fast.
 const GONE: Duration = Duration::from_secs(60);
+/// How long after a renewal began the next one has to be answered: well before others may think the replica gone, since
+/// afterwards what it held may be somebody else's.
+const LAPSED: Duration = Duration::from_secs(45);
 /// How long a lease of a replica that is gone is kept.
 const KEEP: Duration = Duration::from_secs(600);
 
@@ -46,8 +50,9 @@ pub(super) struct Leases {
     desk: Arc<Desk>,
     gone: watch::Sender<Gone>,
     renewed: watch::Sender<bool>,
-    /// The version of the last renewal.
+    /// The version of the last renewal, and when it began.
     last: u64,
+    since: Option<Instant>,
     seen: BTreeMap<Arc<str>, Holder>,
 }
 
@@ -66,7 +71,7 @@ impl Leases {
         gone: watch::Sender<Gone>,
         renewed: watch::Sender<bool>,
     ) -> Self {
-        Self { client, desk, gone, renewed, last: 0, seen: BTreeMap::new() }
+        Self { client, desk, gone, renewed, last: 0, since: None, seen: BTreeMap::new() }
     }
 
     /// Ends where the cluster's store is older than it was.
@@ -78,17 +83,21 @@ impl Leases {
                 _ = ticks.tick() => {}
                 () = self.desk.suspected() => {}
             }
+            let began = Instant::now();
             let renewal = self.renew().await;
+            if renewal.is_ok() && self.since.is_some_and(|since| since.elapsed() > LAPSED) {
+                self.desk.distrust("its lease lapsed for so long that others may have taken what it held");
+            }
             if renewal.as_ref().is_ok_and(|version| *version < self.last) {
                 self.desk.distrust("the lease has an older version than before");
             }
             if let Some(why) = self.desk.distrusted() {
-                tracing::error!(why, "the cluster's store was restored to an older state: all is read anew");
+                tracing::error!(why, "what this replica knows cannot be relied on any more: it begins anew");
                 return;
             }
             match renewal {
                 Ok(version) => {
-                    self.last = version;
+                    (self.last, self.since) = (version, Some(began));
                     self.renewed.send_replace(true);
                 }
                 Err(error) => {
@@ -137,6 +146,7 @@ impl Leases {
 
     /// Finds holders that are gone: their lease stands still, and the caches have everything they may have let in.
     async fn look(&mut self) -> kube::Result<()> {
+        let now = Instant::now();
         let api: Api<Lease> = Api::namespaced(self.client.clone(), NAMESPACE);
         let leases = api.list_metadata(&ListParams::default().labels(LABEL)).await?;
         let versions: BTreeMap<String, String> = leases
@@ -150,7 +160,6 @@ impl Leases {
         holders.extend(versions.keys().map(|holder| Arc::from(holder.as_str())));
         holders.remove(&me);
         self.seen.retain(|holder, _| holders.contains(holder));
-        let now = Instant::now();
         for holder in holders {
             let version = versions.get(holder.as_ref()).cloned().unwrap_or_default();
             let seen = self.seen.entry(holder).or_insert_with(|| Holder {

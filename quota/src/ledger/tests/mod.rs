@@ -287,20 +287,6 @@ impl Cluster {
         let gone: BTreeSet<_> = gone.map(|(name, _)| Arc::clone(name)).collect();
         let replica = &mut self.replicas[which];
         let draft = replica.ledger.draft(&self.domain, demands, &gone, self.now).unwrap();
-        println!(
-            "DRAFT {demands:?} -> fits {:?} short {:?} v{:?} mine {:?} seen {:?} changed {}",
-            draft.fits,
-            draft.short.iter().map(|s| (s.1.room, s.1.asked)).collect::<Vec<_>>(),
-            draft.version,
-            draft
-                .shares
-                .holders
-                .values()
-                .map(|h| h.amounts.iter().map(|(a, b)| (a.tenant.clone(), *b)).collect::<Vec<_>>())
-                .collect::<Vec<_>>(),
-            replica.ledger.seen.values().collect::<Vec<_>>(),
-            draft.changed
-        );
         if !draft.changed {
             replica.ledger.confirm(&draft);
         } else {
