@@ -22,6 +22,7 @@ mod metrics;
 mod native;
 mod pipeline;
 mod response;
+mod seats;
 
 pub use budget::Budgets;
 pub use deadline::{TimeoutError, deadline};
@@ -32,3 +33,4 @@ pub use http::{HttpLimits, Peer, router};
 pub use metrics::AdmissionMetrics;
 pub use pipeline::{Admission, Answered, ConfigCheck, Parts, Phase};
 pub use response::{bare_status, encode};
+pub use seats::Seats;

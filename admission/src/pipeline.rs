@@ -20,6 +20,7 @@ use crate::decision::{Contact, decide, refuse};
 use crate::guard::{Guard, Wall};
 use crate::hostnames::{self, GiveBack, HostnameClaims};
 use crate::metrics::AdmissionMetrics;
+use crate::seats::{Seats, Unseated};
 
 /// The group of Bailey's own objects.
 const OWN_GROUP: &str = "bailey.dev";
@@ -53,6 +54,7 @@ pub type ConfigCheck = Arc<dyn Fn(&Request) -> Result<Vec<String>, LoadFault> + 
 /// Everything a review passes through.
 pub struct Admission {
     pool: Arc<EvaluationPool>,
+    seats: Arc<Seats>,
     audit: AuditSink,
     metrics: AdmissionMetrics,
     guard: Guard,
@@ -69,6 +71,8 @@ pub struct Admission {
 pub struct Parts {
     /// Where policies are evaluated.
     pub pool: Arc<EvaluationPool>,
+    /// Who evaluates next.
+    pub seats: Arc<Seats>,
     /// Where decisions are kept.
     pub audit: AuditSink,
     /// Where they are counted.
@@ -101,10 +105,34 @@ pub struct Answered {
 impl Admission {
     /// An admission path over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { pool, audit, metrics, guard, budgets, hostnames, exceptions, check, contact, ready } =
-            parts;
+        let Parts {
+            pool,
+            seats,
+            audit,
+            metrics,
+            guard,
+            budgets,
+            hostnames,
+            exceptions,
+            check,
+            contact,
+            ready,
+        } = parts;
         let checks = Arc::new(Semaphore::new(CHECKS));
-        Self { pool, audit, metrics, guard, budgets, hostnames, check, checks, contact, ready, exceptions }
+        Self {
+            pool,
+            seats,
+            audit,
+            metrics,
+            guard,
+            budgets,
+            hostnames,
+            check,
+            checks,
+            contact,
+            ready,
+            exceptions,
+        }
     }
 
     /// Decides on one review: the whole path, from bytes to decision and record, in one trace span.
@@ -237,8 +265,15 @@ impl Admission {
     async fn evaluate(&self, id: String, phase: Phase, request: &Request, deadline: Instant) -> Decision {
         let (answer, answered) = oneshot::channel();
         let (work, queued) = (request.clone(), Instant::now());
+        let tenant = self.guard.flow_of(request);
+        self.seats.add_late(self.pool.counts().late.load(Ordering::Relaxed));
+        let mut seat = match self.seats.take(tenant.as_deref(), to_tokio(deadline).into_std()).await {
+            Ok(seat) => seat,
+            Err(unseated) => return self.unseated(id, tenant.as_deref(), unseated),
+        };
         let job = Box::new(move |evaluator: &mut Evaluator| {
             let queue = micros_since(queued);
+            seat.begin();
             // Nobody waits any more: the refusal was sent at the deadline.
             if answer.is_closed() {
                 return;
@@ -247,6 +282,7 @@ impl Admission {
                 Phase::Validate => evaluator.validate(&work, deadline),
                 Phase::Mutate => evaluator.mutate(&work, deadline),
             };
+            drop(seat);
             // The receiver is gone when the deadline passed meanwhile.
             let _ = answer.send((queue, evaluation));
         });
@@ -287,6 +323,25 @@ impl Admission {
         let exceptions = Arc::clone(&self.exceptions.borrow());
         exceptions.cover(request, &mut evaluation.findings, micros_since_epoch() / 1_000_000);
         self.guard.is_inside(request).then_some(request.namespace.as_str())
+    }
+
+    /// No turn at the evaluation threads.
+    fn unseated(&self, id: String, tenant: Option<&str>, unseated: Unseated) -> Decision {
+        let whose = tenant.map_or_else(String::new, |tenant| format!(" of the tenant `{tenant}`"));
+        match unseated {
+            Unseated::Full(wait) => {
+                let seconds = wait.as_secs().saturating_add(1);
+                let reason =
+                    format!("too many requests{whose} wait to be decided on, try again in {seconds} s");
+                refuse(id, Code::Overloaded, &reason, &self.contact)
+            }
+            Unseated::Late => {
+                let reason = format!(
+                    "it did not come to its turn among the requests{whose} before the API server's deadline"
+                );
+                refuse(id, Code::DeadlineExceeded, &reason, &self.contact)
+            }
+        }
     }
 
     fn overloaded(&self, id: String, error: SubmitError) -> Decision {

@@ -111,7 +111,7 @@ pub struct EvaluationArgs {
     /// Evaluation threads; as many as processors where not given
     #[arg(long, env = "BAILEY_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,
-    /// Reviews that may wait for an evaluation thread; beyond it they are refused with 429
+    /// Reviews that may wait for an evaluation thread, a quarter of them of one tenant; beyond it they are refused with 429
     #[arg(long, env = "BAILEY_QUEUE", value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub queue: u32,
     /// The longest one policy may run, in milliseconds

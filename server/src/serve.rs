@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use admission::{Admission, AdmissionMetrics, Budgets, Contact, GiveBack, Guard, HostnameClaims, Parts};
+use admission::{
+    Admission, AdmissionMetrics, Budgets, Contact, GiveBack, Guard, HostnameClaims, Parts, Seats,
+};
 use anyhow::{Context, anyhow};
 use audit::{AuditConfig, AuditMetrics, AuditSink, AuditTask};
 use policies::wasm::{WasmConfig, WasmRuntime};
@@ -58,8 +60,10 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         Some(cluster) => cluster.exceptions.clone(),
         None => watch::channel(Arc::default()).1,
     };
+    let seats = Seats::new(pool.threads(), usize::try_from(args.evaluation.queue).unwrap_or(1024));
     let admission = Arc::new(Admission::new(Parts {
         pool: Arc::clone(&pool),
+        seats: Arc::clone(&seats),
         audit,
         metrics: AdmissionMetrics::register(&mut registry),
         guard: guard(cluster.as_deref(), &args),
@@ -72,7 +76,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     }));
     let stop = CancellationToken::new();
     let listeners = Listeners::bind(&args, cluster.as_deref(), &mut registry).await?;
-    let sample = sample::register(&mut registry, Arc::clone(&pool), cluster.clone());
+    let sample = sample::register(&mut registry, Arc::clone(&pool), Arc::clone(&seats), cluster.clone());
     let probes = Arc::new(Probes { readiness: Arc::clone(&readiness), registry, sample });
     let servers = listeners.serve(&args, admission, probes, &stop)?;
     let ended = run_until_stopped(&mut tasks, servers, &args, &readiness, &stop, audit_task).await;

@@ -105,6 +105,17 @@ impl Guard {
         }
     }
 
+    /// The tenant at whose cost a request is decided on: that which it concerns, or the first one that the user belongs
+    /// to. So nobody gains by belonging to several.
+    pub(crate) fn flow_of(&self, request: &Request) -> Option<String> {
+        self.tenant_of(request).or_else(|| {
+            let tenants = self.snapshot();
+            let roles = tenants.roles_of(&request.user);
+            let first = roles.keys().next().copied().or_else(|| tenants.home_of(&request.user));
+            first.map(str::to_owned)
+        })
+    }
+
     /// Whether a request is about what is in a tenant's namespace.
     pub(crate) fn is_inside(&self, request: &Request) -> bool {
         !request.is_cluster_scoped() && self.snapshot().name_for(&request.namespace).is_some()
