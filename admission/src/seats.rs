@@ -187,8 +187,12 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
+    fn after(millis: u64) -> Instant {
+        Instant::now().checked_add(Duration::from_millis(millis)).unwrap()
+    }
+
     fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(30)
+        after(30_000)
     }
 
     #[tokio::test]
@@ -234,7 +238,7 @@ mod tests {
     async fn who_goes_away_or_is_late_leaves_no_seat_taken() {
         let seats = Seats::new(1, 8);
         let held = seats.take(None, soon()).await.unwrap();
-        let late = seats.take(Some("a"), Instant::now() + Duration::from_millis(5)).await;
+        let late = seats.take(Some("a"), after(5)).await;
         assert_eq!(late.map(drop), Err(Unseated::Late));
         let gone = seats.enter(Some("b"), soon()).unwrap();
         drop(gone);
