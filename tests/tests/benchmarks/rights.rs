@@ -123,7 +123,7 @@ async fn pl2_bc_ops_3_create_role_bindings() {
                 assert!(owner.may(verb, (RBAC, plural), owner.own).await, "{verb} {plural}");
             }
         }
-        self_service(&owner.objects, &owner.here(ROLE_AND_BINDING)).await;
+        self_service(&owner.objects, &owner.here(&ROLE_AND_BINDING.replace("readers", "bound"))).await;
     }
 }
 
