@@ -4,12 +4,12 @@ use std::process::Command;
 
 use kube::Api;
 use kube::api::PostParams;
-use reqwest::{Certificate, Client, Identity};
 use serde_json::{Value, json};
 use tests::{ALICE, Replicas, Tenant, World, until, until_some};
-use xtask::control_plane::Issued;
 use xtask::daemon::Settings;
 use xtask::http::{self, free_ports};
+
+use crate::front_proxy::client;
 
 const PATH: &str = "/apis/decisions.bailey.dev/v1alpha1/decisions/told";
 
@@ -148,14 +148,6 @@ fn missing_one(world: &World, there: &[&String], not_there: &str) {
 
 fn signal(signal: &str, pid: u32) {
     assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
-}
-
-fn client(world: &World, identity: Option<Issued>) -> Client {
-    let authority = Certificate::from_pem(&std::fs::read(world.access().authority()).unwrap()).unwrap();
-    let builder = Client::builder().tls_certs_only([authority]).no_proxy();
-    let Some(issued) = identity else { return builder.build().unwrap() };
-    let pem = [std::fs::read(issued.certificate).unwrap(), std::fs::read(issued.key).unwrap()].concat();
-    builder.identity(Identity::from_pem(&pem).unwrap()).build().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

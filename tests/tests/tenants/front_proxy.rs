@@ -7,7 +7,8 @@ use xtask::control_plane::Issued;
 
 const PATH: &str = "/apis/decisions.bailey.dev/v1alpha1/decisions/told";
 
-fn client(world: &World, identity: Option<Issued>) -> Client {
+/// A client that trusts the world's authority, and shows this certificate.
+pub(super) fn client(world: &World, identity: Option<Issued>) -> Client {
     let authority = Certificate::from_pem(&std::fs::read(world.access().authority()).unwrap()).unwrap();
     let builder = Client::builder().tls_certs_only([authority]).no_proxy();
     let Some(issued) = identity else { return builder.build().unwrap() };
