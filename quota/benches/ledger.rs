@@ -3,6 +3,10 @@
 //! 2. What does it cost to read what a Pod counts as?
 //! 3. What does a draft of the shares cost for a tenant of 200 namespaces?
 //! 4. How much memory does the ledger have?
+//! 5. What does a draft cost for a hundred demands of a cohort of 2,000 tenants, and telling why one does not fit?
+//! 6. What does it cost to find out whose shares have to be written, and to draft one, where every tenant has requests
+//!    under way?
+//! 7. How long does nobody get anything, where a budget changes?
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -24,7 +28,7 @@ const TENANTS: usize = 2_000;
 const NAMESPACES: usize = 5;
 const PODS: usize = 10;
 
-fn tenant(name: &str) -> Arc<Tenant> {
+fn tenant(name: &str, cohort: Option<&str>) -> Arc<Tenant> {
     let hard = [("requests.cpu", 100_000_i64), ("requests.memory", 1_i64 << 50), ("pods", 100_000)];
     let hard = hard.into_iter().map(|(name, most)| (Arc::from(name), i128::from(most) * ONE)).collect();
     Arc::new(Tenant {
@@ -32,7 +36,7 @@ fn tenant(name: &str) -> Arc<Tenant> {
         parents: Vec::new(),
         members: Vec::new(),
         namespaces: NamespaceRules::default(),
-        budget: Budget { hard, ..Budget::default() },
+        budget: Budget { hard, cohort: cohort.map(str::to_owned), ..Budget::default() },
         suspended: false,
         profile: "default".to_owned(),
         isolation: Isolation {
@@ -57,13 +61,17 @@ fn charges() -> Charges {
 }
 
 fn ledger(tenants: usize, namespaces: usize, pods_each: usize) -> Ledger {
+    ledger_of(tenants, namespaces, pods_each, None)
+}
+
+fn ledger_of(tenants: usize, namespaces: usize, pods_each: usize, cohort: Option<&str>) -> Ledger {
     let mut ledger = Ledger::new("bench");
     let names: Vec<(String, String)> = (0..tenants)
         .flat_map(|tenant| {
             (0..namespaces).map(move |number| (format!("t{tenant}-{number}"), format!("t{tenant}")))
         })
         .collect();
-    let all = (0..tenants).map(|number| tenant(&format!("t{number}")));
+    let all = (0..tenants).map(|number| tenant(&format!("t{number}"), cohort));
     let states = names.iter().map(|(name, tenant)| {
         (name.clone(), Arc::new(NamespaceState { tenant: Some(tenant.clone()), ..NamespaceState::default() }))
     });
@@ -172,6 +180,93 @@ fn drafts(c: &mut Criterion) {
     });
 }
 
+fn cohorts(c: &mut Criterion) {
+    let mut ledger = ledger_of(TENANTS, 1, 1, Some("all"));
+    let mut demands = Vec::new();
+    let mut name = None;
+    for number in 0..100 {
+        let (tenant, namespace) = (format!("t{number}"), format!("t{number}-0"));
+        let Answer::Short(domain, amounts) = ledger.reserve(&ask(0, &tenant, &namespace), false, 0) else {
+            panic!("covered")
+        };
+        demands.push(Demand { id: number, amounts });
+        name = Some(domain);
+    }
+    let domain = name.unwrap();
+    c.bench_function("ledger/draft for 100 of a cohort of 2,000", |b| {
+        b.iter(|| black_box(ledger.draft(&domain, &demands, &BTreeSet::new(), 0)));
+    });
+    let limit = ledger.domains().by_name.get(&domain).unwrap().limits.last().unwrap().clone();
+    c.bench_function("ledger/how a limit of a cohort of 2,000 stands", |b| {
+        b.iter(|| black_box(ledger.line(&domain, &limit)));
+    });
+}
+
+fn dues(c: &mut Criterion) {
+    let mut ledger = ledger(TENANTS, 1, 1);
+    for number in 0..TENANTS {
+        let (tenant, namespace) = (format!("t{number}"), format!("t{number}-0"));
+        grow(&mut ledger, &tenant, &namespace);
+        let ask = ask(1, &tenant, &namespace);
+        assert!(matches!(ledger.reserve(&ask, false, 1), Answer::Taken(_)));
+    }
+    let mut serial = 10;
+    c.bench_function("ledger/let in, given back, whose of 2,000 busy domains to write", |b| {
+        b.iter(|| {
+            serial += 1;
+            match ledger.reserve(&ask(serial, "t9", "t9-0"), false, 1) {
+                Answer::Taken(ticket) => ledger.release(&ticket),
+                other => panic!("{other:?}"),
+            }
+            ledger.owing(&BTreeSet::new()).len()
+        });
+    });
+    let Answer::Short(domain, amounts) = ledger.reserve(&wide("t7", "t7-0"), false, 0) else {
+        panic!("covered")
+    };
+    let demand = [Demand { id: 1, amounts }];
+    c.bench_function("ledger/draft for one of 2,000 busy domains", |b| {
+        b.iter(|| black_box(ledger.draft(&domain, &demand, &BTreeSet::new(), 0)));
+    });
+}
+
+/// What no share covers.
+fn wide(tenant: &str, namespace: &str) -> Ask {
+    let all: Charges = charges().iter().map(|(name, _)| (Arc::clone(name), 90_000 * ONE)).collect();
+    Ask { after: all, ..ask(2, tenant, namespace) }
+}
+
+/// The bench's tenants, of which one has changed so often.
+fn with_another_budget(times: i128) -> Arc<TenantIndex> {
+    let names = (0..TENANTS).map(|number| format!("t{number}"));
+    let all = names.clone().map(|name| match name.as_str() {
+        "t7" => {
+            let changed = tenant(&name, None);
+            let mut changed = Arc::unwrap_or_clone(changed);
+            changed.budget.hard.insert("pods".into(), (1 + times % 9) * ONE);
+            Arc::new(changed)
+        }
+        _ => tenant(&name, None),
+    });
+    let states = names.flat_map(|tenant| {
+        let state = Arc::new(NamespaceState { tenant: Some(tenant.clone()), ..NamespaceState::default() });
+        (0..NAMESPACES).map(move |number| (format!("{tenant}-{number}"), Arc::clone(&state)))
+    });
+    Arc::new(TenantIndex::new(all, states))
+}
+
+fn changes(c: &mut Criterion) {
+    let mut ledger = ledger(TENANTS, NAMESPACES, PODS);
+    let (one, other) = (with_another_budget(1), with_another_budget(2));
+    let mut odd = false;
+    c.bench_function("ledger/a budget of one of 2,000 tenants changes", |b| {
+        b.iter(|| {
+            odd = !odd;
+            ledger.set_tenants(Arc::clone(if odd { &one } else { &other }));
+        });
+    });
+}
+
 fn measures(c: &mut Criterion) {
     let resources = serde_json::json!({"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "1Gi"}});
     let container = |name: &str| {
@@ -191,5 +286,5 @@ fn measures(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, requests, drafts, measures);
+criterion_group!(benches, requests, drafts, cohorts, dues, changes, measures);
 criterion_main!(benches);

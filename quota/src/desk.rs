@@ -248,6 +248,11 @@ impl Desk {
         self.lock().waiting.keys().cloned().collect()
     }
 
+    /// The domains that this replica owes a write of; see [`Ledger::owing`].
+    pub fn owing(&self, busy: &BTreeSet<Arc<str>>) -> BTreeSet<Arc<str>> {
+        self.lock().ledger.owing(busy)
+    }
+
     /// How the shares of a domain should be, for the requests that wait; `None` where it is not known how they are.
     pub fn draft(&self, domain: &Arc<str>, gone: &BTreeSet<Arc<str>>) -> Option<Draft> {
         let mut state = self.lock();

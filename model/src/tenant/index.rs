@@ -95,6 +95,12 @@ impl TenantIndex {
         changed.chain(gone).map(String::as_str)
     }
 
+    /// A tenant and all below it.
+    pub fn with_all_below<'a>(&'a self, tenant: &'a str) -> impl Iterator<Item = &'a str> {
+        let below = self.children.get(tenant).into_iter().flatten();
+        std::iter::once(tenant).chain(below.map(String::as_str))
+    }
+
     /// Whether one tenant is another, or above it.
     pub fn holds(&self, upper: &str, tenant: &str) -> bool {
         upper == tenant || self.children.get(upper).is_some_and(|below| below.contains(tenant))

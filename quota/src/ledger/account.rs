@@ -7,10 +7,10 @@ use crate::measure::{Amounts as Summed, Measured};
 /// What amounts are added up by: the smallest part of a budget that a replica holds a share of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account {
+    /// The tenant whose namespace the objects are in. It is first, so that a tenant's accounts follow each other.
+    pub tenant: Arc<str>,
     /// The canonical resource name, such as `requests.cpu` or `count/jobs.batch`.
     pub resource: Arc<str>,
-    /// The tenant whose namespace the objects are in.
-    pub tenant: Arc<str>,
     /// The PriorityClass of Pods, empty for those without one; `None` for everything else, and for Pods of
     /// tenants whose budgets know no bands.
     pub class: Option<Arc<str>>,
@@ -78,4 +78,14 @@ pub(super) fn of(amounts: &Amounts, account: &Account) -> i128 {
 /// Adds all amounts of another sum.
 pub(super) fn gather(amounts: &mut Amounts, more: &Amounts) {
     more.iter().for_each(|(account, amount)| add(amounts, account, *amount));
+}
+
+/// What a tenant has.
+pub(super) fn of_tenant<'a>(
+    amounts: &'a Amounts,
+    tenant: &Arc<str>,
+) -> impl Iterator<Item = (&'a Account, &'a i128)> + use<'a> {
+    let tenant = Arc::clone(tenant);
+    let first = Account { tenant: Arc::clone(&tenant), resource: "".into(), class: None };
+    amounts.range(first..).take_while(move |(account, _)| account.tenant == tenant)
 }

@@ -2,13 +2,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::account::{Account, Amounts, Kind, add, gather, of};
-use super::limits::{Domain, Short};
+use super::domains::Domain;
+use super::limits::Short;
 use super::reclaims::Reclaims;
 use super::shares::{Holder, Shares};
+use super::sums::Claims;
 use super::{Book, Ledger, Millis};
 
 /// How long an account that nobody asks for keeps more than it needs.
-const IDLE: Millis = 60_000;
+pub(super) const IDLE: Millis = 60_000;
 
 /// A write of a share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub(super) struct Written {
     /// What was in the share before for objects seen stored, and is no longer.
     pub(super) seen: Amounts,
     /// The kinds whose horizons were lowered, as their versions went back.
-    reset: BTreeSet<Arc<Kind>>,
+    pub(super) reset: BTreeSet<Arc<Kind>>,
 }
 
 /// What a waiting request needs beyond the share.
@@ -28,13 +30,6 @@ pub struct Demand {
     pub id: u64,
     /// How much.
     pub amounts: Amounts,
-}
-
-/// What a replica has written of a domain for certain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Mark {
-    done: u64,
-    holds: bool,
 }
 
 /// How the shares of a domain should be.
@@ -56,10 +51,10 @@ pub struct Draft {
     pub waits_for: Vec<Arc<str>>,
     /// The kinds whose caches are behind what others saw: nothing is taken until they have caught up.
     pub behind: Vec<Arc<Kind>>,
-    limits: u64,
+    pub(super) limits: u64,
     pub(super) written: Written,
-    reclaims: BTreeMap<Account, (i128, Millis)>,
-    writes: u64,
+    pub(super) reclaims: BTreeMap<Account, (i128, Millis)>,
+    pub(super) writes: u64,
 }
 
 impl Ledger {
@@ -86,10 +81,10 @@ impl Ledger {
         let fewer = shares.holders.len() < book.shares.holders.len();
         let reset = self.reset_horizons(name, &mut shares);
         let behind = self.behind(domain, &shares);
-        let mut claims = book.live.clone();
-        shares.others(&self.me).for_each(|(_, holder)| gather(&mut claims, &holder.amounts));
-        let mut mine = self.part_of(name, self.reservations.held());
-        gather(&mut claims, &mine);
+        let mut claims = Claims::new(domain, &book.sums);
+        shares.others(&self.me).for_each(|(_, holder)| claims.gather(&holder.amounts));
+        let mut mine = domain.part_of(self.reservations.held());
+        claims.gather(&mine);
         let (mut fits, mut short) = (Vec::new(), Vec::new());
         // What demands have of the share as it is: the rest of it can be kept, and nothing twice.
         let mut used = Amounts::new();
@@ -103,7 +98,7 @@ impl Ledger {
             if !behind.is_empty() && !covered {
                 continue;
             }
-            match reclaims.add(domain, &mut claims, &demand.amounts) {
+            match reclaims.add(&mut claims, &demand.amounts) {
                 Ok(()) => {
                     gather(&mut mine, &demand.amounts);
                     gather(&mut used, &demand.amounts);
@@ -118,7 +113,6 @@ impl Ledger {
             true => Amounts::new(),
             false => self.spare(
                 name,
-                domain,
                 (demands, &used),
                 &mut claims,
                 (shares.holders.len(), behind.is_empty()),
@@ -127,7 +121,7 @@ impl Ledger {
         };
         gather(&mut mine, &spare);
         let waits_for = recall(&mut shares, &self.me, !short.is_empty());
-        let seen = self.part_of(name, &self.seen);
+        let seen = domain.part_of(&self.seen);
         self.raise_horizons(&mut shares, &seen, fewer);
         let wanted = if self.fence == 0 { Amounts::new() } else { reclaims.mine() };
         let writes = book.shares.holders.get(&self.me).map_or(0, |holder| holder.writes);
@@ -192,25 +186,12 @@ impl Ledger {
         due
     }
 
-    /// The amounts of the tenants of a domain.
-    fn part_of(&self, name: &Arc<str>, amounts: &Amounts) -> Amounts {
-        let inside = |account: &Account| {
-            self.domains.of_tenant(&account.tenant).is_some_and(|(domain, _)| domain == name)
-        };
-        amounts
-            .iter()
-            .filter(|(account, _)| inside(account))
-            .map(|(account, amount)| (account.clone(), *amount))
-            .collect()
-    }
-
     /// What to hold beyond what is needed, account by account.
     fn spare(
         &self,
         name: &Arc<str>,
-        domain: &Domain,
         (demands, used): (&[Demand], &Amounts),
-        claims: &mut Amounts,
+        claims: &mut Claims<'_>,
         (holders, may_grow): (usize, bool),
         now: Millis,
     ) -> Amounts {
@@ -225,7 +206,7 @@ impl Ledger {
         let parts = i128::try_from(holders.max(1)).unwrap_or(i128::MAX).saturating_mul(2);
         let mut spare = Amounts::new();
         for account in accounts {
-            let room = domain.room(account, claims).map_or(0, |(room, _)| room.max(0));
+            let room = claims.room(account).map_or(0, |(room, _)| room.max(0));
             let recent = book.asked.get(account).is_some_and(|asked| now.saturating_sub(*asked) < IDLE);
             let idle = self.idle(name, account).saturating_sub(of(used, account)).max(0);
             let kept = if recent { idle } else { 0 };
@@ -235,7 +216,7 @@ impl Ledger {
                 .map_or(0, |asked| steps(room.checked_div(parts), *asked));
             let extra = kept.max(more).min(room);
             add(&mut spare, account, extra);
-            add(claims, account, extra);
+            claims.add(account, extra);
         }
         spare
     }
@@ -258,154 +239,6 @@ impl Ledger {
             let horizon = shares.horizons.entry(kind).or_default();
             *horizon = (*horizon).max(version);
         }
-    }
-
-    /// Notes that a draft is being written: until its outcome is known the smaller share counts.
-    pub fn writing(&mut self, draft: &Draft) {
-        let book = self.books.entry(Arc::clone(&draft.domain)).or_default();
-        book.open.push(draft.written.clone());
-        book.begun = draft.writes;
-    }
-
-    /// Takes in that a draft was written, and has this version now.
-    pub fn wrote(&mut self, draft: &Draft, version: u64) {
-        let book = self.books.entry(Arc::clone(&draft.domain)).or_default();
-        // Writes before this one cannot take place any more: the version they replace is gone.
-        book.open.clear();
-        book.known = true;
-        (book.done, book.holds) = (draft.writes, draft.shares.holders.contains_key(&self.me));
-        book.shares = draft.shares.clone();
-        book.version = Some(version);
-        book.checked = draft.limits;
-        book.reclaims.clone_from(&draft.reclaims);
-        for (account, amount) in &draft.written.seen {
-            add(&mut self.seen, account, amount.saturating_neg());
-        }
-        for kind in &draft.written.reset {
-            self.rolled_back.get_mut(kind).into_iter().for_each(|domains| _ = domains.remove(&draft.domain));
-        }
-    }
-
-    /// Takes in that a draft is nothing else than what is persisted.
-    pub fn confirm(&mut self, draft: &Draft) {
-        let Some(book) = self.books.get_mut(&draft.domain) else { return };
-        book.checked = draft.limits;
-        book.reclaims.clone_from(&draft.reclaims);
-        // INVARIANT: the share has nothing for what was seen stored, and the horizons say so: as if it were written now.
-        // It is when the answer to that write was lost, or when others' horizons say enough and as much is needed again.
-        for (account, amount) in &draft.written.seen {
-            add(&mut self.seen, account, amount.saturating_neg());
-            book.open.iter_mut().for_each(|written| add(&mut written.seen, account, amount.saturating_neg()));
-        }
-    }
-
-    /// Takes in that a draft was not written: another write came first.
-    pub fn lost(&mut self, draft: &Draft) {
-        let book = self.books.entry(Arc::clone(&draft.domain)).or_default();
-        if book.open.last() == Some(&draft.written) {
-            book.open.pop();
-        }
-    }
-
-    /// Takes in the shares of a domain as they are persisted, at a version; `None` where there are none.
-    ///
-    /// A watch may tell what is older than an own write; a `read` is as new as it can be, and its version is only lower
-    /// when the cluster's store was restored.
-    ///
-    /// Gives whether it was, to before a write of this replica: what is then its share may have been given already, and
-    /// it can only begin anew under another name.
-    pub fn observe(&mut self, domain: &Arc<str>, persisted: Option<(Shares, u64)>, read: bool) -> bool {
-        let mark = self.mark(domain);
-        self.observe_since(domain, persisted, read, mark)
-    }
-
-    /// What this replica has written of a domain for certain; a read that begins now shows it.
-    pub fn mark(&self, domain: &str) -> Mark {
-        self.books.get(domain).map_or(Mark::default(), |book| Mark { done: book.done, holds: book.holds })
-    }
-
-    /// The same for a read that began when this was certain.
-    pub fn observe_since(
-        &mut self,
-        domain: &Arc<str>,
-        persisted: Option<(Shares, u64)>,
-        read: bool,
-        since: Mark,
-    ) -> bool {
-        // It may be older than what was written meanwhile: whoever needs it reads again.
-        if read && since != self.mark(domain) {
-            return false;
-        }
-        let book = self.books.entry(Arc::clone(domain)).or_default();
-        let newer = persisted.as_ref().is_some_and(|(_, version)| Some(*version) > book.version);
-        let mine = persisted.as_ref().and_then(|(shares, _)| shares.holders.get(&self.me));
-        if !read && !newer {
-            return false;
-        }
-        // Without a doubt somebody deleted the shares by hand.
-        let older = mine.map_or(book.doubted && since.holds, |mine| mine.writes < since.done);
-        book.done = mine.map_or(book.done, |mine| book.done.max(mine.writes));
-        (book.known, book.doubted, book.holds) = (true, false, mine.is_some());
-        match persisted {
-            Some((shares, version)) => (book.shares, book.version) = (shares, Some(version)),
-            None => (book.shares, book.version) = (Shares::default(), None),
-        }
-        older
-    }
-
-    /// Takes in that the shares of a domain are gone: they have to be read before anything is taken.
-    pub fn forget_shares(&mut self, domain: &Arc<str>) {
-        if let Some(book) = self.books.get_mut(domain) {
-            book.known = false;
-        }
-    }
-
-    /// Domains that are no more and of which nobody holds anything, with the versions of their shares.
-    pub fn abandoned(&self) -> Vec<(Arc<str>, u64)> {
-        let former = self.books.iter().filter(|(name, book)| {
-            !self.domains.by_name.contains_key(*name) && book.known && book.shares.holders.is_empty()
-        });
-        former.filter_map(|(name, book)| Some((Arc::clone(name), book.version?))).collect()
-    }
-
-    /// Every replica that holds something.
-    pub fn holders(&self) -> BTreeSet<Arc<str>> {
-        self.books.values().flat_map(|book| book.shares.holders.keys()).cloned().collect()
-    }
-
-    /// Whether one of these replicas holds something of a domain.
-    pub fn has_holder(&self, domain: &str, holders: &BTreeSet<Arc<str>>) -> bool {
-        self.books
-            .get(domain)
-            .is_some_and(|book| book.shares.holders.keys().any(|name| holders.contains(name)))
-    }
-
-    /// Whether this replica should write a domain's shares without being asked: another wants back what it holds, it
-    /// holds more than it said, or less is persisted than it has given; or what is persisted is not known.
-    pub fn owes(&self, domain: &Arc<str>) -> bool {
-        let known = self.books.get(domain).filter(|book| book.known);
-        // What is not known has to be read before somebody asks.
-        let Some(book) = known else { return self.domains.by_name.contains_key(domain) };
-        let given = self.part_of(domain, self.reservations.held());
-        let nothing = Holder { exact: true, ..Holder::default() };
-        let mine = book.shares.holders.get(&self.me).unwrap_or(&nothing);
-        mine.recalled
-            || (book.checked != book.limits && !mine.amounts.is_empty())
-            || given.iter().any(|(account, given)| of(&mine.amounts, account) < *given)
-            || (mine.exact && mine.amounts.iter().any(|(account, held)| *held > of(&given, account)))
-    }
-
-    /// Whether a domain's share has what nobody asks for any more, or what is in it for stored objects.
-    pub fn is_untidy(&self, domain: &Arc<str>, now: Millis) -> bool {
-        let Some(book) = self.books.get(domain) else { return false };
-        let Some(mine) = book.shares.holders.get(&self.me) else { return false };
-        let old = |account: &Account| {
-            book.asked.get(account).is_none_or(|asked| now.saturating_sub(*asked) >= IDLE)
-        };
-        let reclaims = Reclaims::new(book, Amounts::new(), now);
-        mine.reclaims != reclaims.mine()
-            || mine.amounts.keys().any(|account| old(account) && self.available(domain, account) > 0)
-            || mine.amounts.keys().any(|account| of(&self.seen, account) > 0)
     }
 }
 

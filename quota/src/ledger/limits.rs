@@ -3,12 +3,12 @@
 //! Every limit is a function of the accounts' amounts that only grows with them. So where amounts that are at
 //! least the true ones fit, the true ones fit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::{Tenant, TenantIndex};
+use model::Tenant;
 
-use super::account::{Account, Amounts, of};
+use super::account::Account;
 
 /// The resource name of a tenant's namespaces.
 pub const NAMESPACES: &str = "count/namespaces";
@@ -16,6 +16,8 @@ pub const NAMESPACES: &str = "count/namespaces";
 /// A bound that the accounts of a domain are held to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
+    /// Its place among those of its domain.
+    pub(super) number: usize,
     /// The tenant whose budget it is; the cohort for one that its tenants share.
     pub owner: Owner,
     /// The resource name.
@@ -23,7 +25,7 @@ pub struct Limit {
     /// The most, in billionths.
     pub bound: i128,
     /// What is added up.
-    parts: Vec<Part>,
+    pub(super) parts: Vec<Part>,
 }
 
 /// Whose budget a limit is.
@@ -39,16 +41,16 @@ pub enum Owner {
 
 /// A sum of accounts, of which this much is free of charge, and this much in all their tenant's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Part {
-    tenants: BTreeSet<Arc<str>>,
-    classes: Classes,
+pub(super) struct Part {
+    pub(super) tenants: Arc<BTreeSet<Arc<str>>>,
+    pub(super) classes: Classes,
     free: i128,
     own: i128,
 }
 
 /// Which Pods a band has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Classes {
+pub(super) enum Classes {
     /// All, and everything that is no Pod.
     Every,
     /// Those of these classes.
@@ -58,7 +60,7 @@ enum Classes {
 }
 
 impl Classes {
-    fn have(&self, class: Option<&Arc<str>>) -> bool {
+    pub(super) fn have(&self, class: Option<&Arc<str>>) -> bool {
         match (self, class) {
             (Self::Every, _) => true,
             (_, None) => false,
@@ -68,128 +70,43 @@ impl Classes {
     }
 }
 
-impl Part {
-    fn has(&self, account: &Account) -> bool {
-        self.tenants.contains(&account.tenant) && self.classes.have(account.class.as_ref())
-    }
-
-    fn sum(&self, resource: &Arc<str>, amounts: &Amounts) -> i128 {
-        let mut sum = 0_i128;
-        let mut add = |account: &Account, amount: i128| {
-            if self.has(account) {
-                sum = sum.saturating_add(amount);
-            }
-        };
-        // Of a few tenants among many each is looked up, of many all accounts are gone through.
-        if self.tenants.len() < amounts.len().checked_div(16).unwrap_or_default() {
-            for tenant in &self.tenants {
-                let from =
-                    Account { resource: Arc::clone(resource), tenant: Arc::clone(tenant), class: None };
-                let is_its = |account: &Account| account.resource == *resource && account.tenant == *tenant;
-                let its = amounts.range(from..).take_while(|(account, _)| is_its(account));
-                its.for_each(|(account, amount)| add(account, *amount));
-            }
-        } else {
-            let all =
-                amounts.range(first(resource)..).take_while(|(account, _)| account.resource == *resource);
-            all.for_each(|(account, amount)| add(account, *amount));
-        }
-        sum
-    }
-}
-
-/// Before every account of a resource.
-fn first(resource: &Arc<str>) -> Account {
-    Account { resource: Arc::clone(resource), tenant: "".into(), class: None }
-}
-
 impl Limit {
-    /// What of the bound these amounts take.
-    pub fn taken(&self, amounts: &Amounts) -> i128 {
-        let over =
-            self.parts.iter().map(|part| part.sum(&self.resource, amounts).saturating_sub(part.free).max(0));
-        over.fold(0, i128::saturating_add)
+    /// How much of its own budget the tenant of a part has, where this is what a cohort lends.
+    pub(super) fn own(&self, part: usize) -> Option<i128> {
+        let part = self.parts.get(part).filter(|_| matches!(self.owner, Owner::Cohort(_)))?;
+        Some(part.own)
     }
 
-    /// How much more an account could have; negative where the bound is passed already.
-    fn room(&self, account: &Account, amounts: &Amounts) -> i128 {
-        let mut room = self.bound;
-        for part in &self.parts {
-            let over = part.sum(&self.resource, amounts).saturating_sub(part.free);
-            room = room.saturating_sub(if part.has(account) { over } else { over.max(0) });
-        }
-        room
+    /// What a part of so much takes of the bound.
+    pub(super) fn over(&self, part: usize, sum: i128) -> i128 {
+        self.parts.get(part).map_or(0, |part| sum.saturating_sub(part.free).max(0))
     }
 
-    fn concerns(&self, account: &Account) -> bool {
-        self.part_of(account).is_some()
+    /// How much more a part of so much could have before it takes of the bound.
+    pub(super) fn free(&self, part: usize, sum: i128) -> i128 {
+        self.parts.get(part).map_or(0, |part| part.free.saturating_sub(sum).max(0))
     }
 
-    /// Which sum of the limit an account is in, by its place.
-    pub(super) fn part_of(&self, account: &Account) -> Option<usize> {
-        let same = self.resource == account.resource;
-        self.parts.iter().position(|part| same && part.has(account))
-    }
-
-    /// How much more of its own budget the tenant of an account could have beside these amounts, where this is what a
-    /// cohort lends; negative where it borrows.
-    pub(super) fn own_room(&self, account: &Account, amounts: &Amounts) -> Option<i128> {
-        let place = self.part_of(account).filter(|_| matches!(self.owner, Owner::Cohort(_)))?;
-        let part = self.parts.get(place)?;
-        Some(part.own.saturating_sub(part.sum(&self.resource, amounts)))
+    /// What of the bound these amounts take, added up.
+    #[cfg(test)]
+    pub(super) fn taken(&self, amounts: &super::Amounts) -> i128 {
+        let sum = |part: &Part| {
+            let its = amounts.iter().filter(|(account, _)| {
+                account.resource == self.resource
+                    && part.tenants.contains(&account.tenant)
+                    && part.classes.have(account.class.as_ref())
+            });
+            its.map(|(_, amount)| amount).sum::<i128>()
+        };
+        self.parts.iter().map(|part| sum(part).saturating_sub(part.free).max(0)).sum()
     }
 }
 
-/// Tenants whose budgets depend on each other, and their limits: a tree of tenants, or the trees of a cohort.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Domain {
-    /// The limits, those of the uppermost tenants first.
-    pub limits: Vec<Limit>,
-    resources: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
-    banded: BTreeSet<Arc<str>>,
-}
-
-impl Domain {
-    /// The account of a resource of a tenant; `None` where no limit of the tenant concerns it.
-    pub fn account(&self, tenant: &str, resource: &Arc<str>, class: Option<&Arc<str>>) -> Option<Account> {
-        let (tenant, resources) = self.resources.get_key_value(tenant)?;
-        if !resources.contains(resource) {
-            return None;
-        }
-        let class = class.filter(|_| self.banded.contains(tenant)).map(Arc::clone);
-        Some(Account { resource: Arc::clone(resource), tenant: Arc::clone(tenant), class })
-    }
-
-    /// The resource names that a tenant is limited in.
-    pub fn resources(&self, tenant: &str) -> impl Iterator<Item = &Arc<str>> {
-        self.resources.get(tenant).into_iter().flatten()
-    }
-
-    /// How much more an account could have beside these amounts, and which limit says so; `None` without a limit.
-    pub fn room(&self, account: &Account, amounts: &Amounts) -> Option<(i128, &Limit)> {
-        let limits = self.limits.iter().filter(|limit| limit.concerns(account));
-        limits.map(|limit| (limit.room(account, amounts), limit)).min_by_key(|(room, _)| *room)
-    }
-
-    /// Adds amounts where all of them fit.
-    ///
-    /// # Errors
-    /// The first account that does not, how much it asked, what it could have, and which limit says so; nothing is
-    /// added then.
-    pub fn add(&self, amounts: &mut Amounts, asked: &Amounts) -> Result<(), Box<Short>> {
-        let mut sum = amounts.clone();
-        for (account, asked) in asked.iter().filter(|(_, asked)| **asked > 0) {
-            let room = self.room(account, &sum);
-            if let Some((room, limit)) = room.filter(|(room, _)| room < asked) {
-                let (account, limit) = (account.clone(), limit.clone());
-                return Err(Box::new(Short { account, asked: *asked, room, wanted_back: 0, limit }));
-            }
-            let next = of(&sum, account).saturating_add(*asked);
-            sum.insert(account.clone(), next);
-        }
-        *amounts = sum;
-        Ok(())
-    }
+/// A part of a limit, by its places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PartOf {
+    pub(super) limit: usize,
+    pub(super) part: usize,
 }
 
 /// An account that does not fit.
@@ -204,104 +121,26 @@ pub struct Short {
     /// What others want back that they lend.
     pub wanted_back: i128,
     /// The limit.
-    pub limit: Limit,
-}
-
-/// The domains of all tenants that have budgets.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Domains {
-    /// The domains by name.
-    pub by_name: BTreeMap<Arc<str>, Domain>,
-    of_tenant: BTreeMap<Arc<str>, Arc<str>>,
-}
-
-impl Domains {
-    /// The domains of these tenants.
-    pub fn of(index: &TenantIndex) -> Self {
-        let mut domains = Self::default();
-        for tenant in index.tenants() {
-            let root = tenant.parents.last().and_then(|root| index.tenant(root)).unwrap_or(tenant);
-            let name = match &root.budget.cohort {
-                Some(cohort) => format!("cohort.{cohort}"),
-                None => format!("tenant.{}", root.name),
-            };
-            let (name, member): (Arc<str>, Arc<str>) = (name.into(), tenant.name.as_str().into());
-            let domain = domains.by_name.entry(Arc::clone(&name)).or_default();
-            let chain =
-                || std::iter::once(&tenant.name).chain(&tenant.parents).filter_map(|name| index.tenant(name));
-            let resources: BTreeSet<_> = chain().flat_map(|tenant| resources(tenant)).collect();
-            if chain().any(|tenant| !tenant.budget.bands.is_empty()) {
-                domain.banded.insert(Arc::clone(&member));
-            }
-            domain.resources.insert(Arc::clone(&member), resources);
-            domains.of_tenant.insert(member, name);
-        }
-        let mut by_depth: Vec<_> = index.tenants().collect();
-        by_depth.sort_by_key(|tenant| tenant.parents.len());
-        for tenant in &by_depth {
-            let limits = limits(tenant, index);
-            if let Some(domain) = domains.of_tenant.get(tenant.name.as_str()).cloned() {
-                domains.by_name.entry(domain).or_default().limits.extend(limits);
-            }
-        }
-        domains.add_cohorts(&by_depth, index);
-        domains.by_name.retain(|_, domain| !domain.limits.is_empty());
-        domains
-    }
-
-    /// The domain of a tenant, and its name.
-    pub fn of_tenant(&self, tenant: &str) -> Option<(&Arc<str>, &Domain)> {
-        let name = self.of_tenant.get(tenant)?;
-        self.by_name.get_key_value(name)
-    }
-
-    /// Every resource name that some limit is about.
-    pub fn resources(&self) -> BTreeSet<Arc<str>> {
-        let limits = self.by_name.values().flat_map(|domain| &domain.limits);
-        limits.map(|limit| Arc::clone(&limit.resource)).collect()
-    }
-
-    /// The limits of what the tenants of a cohort lend each other: siblings, or uppermost ones.
-    fn add_cohorts(&mut self, tenants: &[&Arc<Tenant>], index: &TenantIndex) {
-        let mut cohorts: BTreeMap<(Option<&str>, &str), Vec<&Tenant>> = BTreeMap::new();
-        for tenant in tenants {
-            if let Some(cohort) = &tenant.budget.cohort {
-                let parent = tenant.parents.first().map(String::as_str);
-                cohorts.entry((parent, cohort)).or_default().push(tenant);
-            }
-        }
-        for ((_, cohort), members) in cohorts {
-            let shared: BTreeSet<_> = members.iter().flat_map(|tenant| tenant.budget.hard.keys()).collect();
-            let limits = shared.into_iter().map(|resource| cohort_limit(cohort, resource, &members, index));
-            let domain = members.first().and_then(|member| self.of_tenant.get(member.name.as_str())).cloned();
-            if let Some(domain) = domain {
-                self.by_name.entry(domain).or_default().limits.extend(limits.collect::<Vec<_>>());
-            }
-        }
-    }
+    pub limit: Arc<Limit>,
 }
 
 /// The resources that a tenant's own budget limits.
-fn resources(tenant: &Tenant) -> impl Iterator<Item = Arc<str>> {
+pub(super) fn resources(tenant: &Tenant) -> impl Iterator<Item = Arc<str>> {
     let budget = &tenant.budget;
     let hard = budget.hard.keys().chain(budget.bands.iter().flat_map(|band| band.hard.keys()));
     let namespaces = tenant.namespaces.limit.map(|_| Arc::from(NAMESPACES));
     hard.map(Arc::clone).chain(namespaces)
 }
 
-/// A tenant and all below it.
-fn below(tenant: &Tenant, index: &TenantIndex) -> BTreeSet<Arc<str>> {
-    let holds = index.tenants().filter(|other| index.holds(&tenant.name, &other.name));
-    holds.map(|tenant| tenant.name.as_str().into()).collect()
-}
-
-fn limits(tenant: &Tenant, index: &TenantIndex) -> Vec<Limit> {
-    let (name, tenants): (Arc<str>, _) = (tenant.name.as_str().into(), below(tenant, index));
+/// The limits of a tenant's own budget, on what it and all below it have.
+pub(super) fn limits(tenant: &Tenant, below: &Arc<BTreeSet<Arc<str>>>) -> Vec<Limit> {
+    let name: Arc<str> = tenant.name.as_str().into();
     let limit = |owner, resource: &Arc<str>, bound, classes| Limit {
+        number: 0,
         owner,
         resource: Arc::clone(resource),
         bound,
-        parts: vec![Part { tenants: tenants.clone(), classes, free: 0, own: bound }],
+        parts: vec![Part { tenants: Arc::clone(below), classes, free: 0, own: bound }],
     };
     let budget = &tenant.budget;
     let mut limits = Vec::new();
@@ -338,14 +177,19 @@ fn limits(tenant: &Tenant, index: &TenantIndex) -> Vec<Limit> {
 pub const ONE: i128 = 1_000_000_000;
 
 /// Each tenant has what it does not lend for itself, and all of them share what they lend.
-fn cohort_limit(cohort: &str, resource: &Arc<str>, members: &[&Tenant], index: &TenantIndex) -> Limit {
+pub(super) fn cohort_limit(
+    cohort: &str,
+    resource: &Arc<str>,
+    members: &[(&Tenant, Arc<BTreeSet<Arc<str>>>)],
+) -> Limit {
     let (mut bound, mut parts) = (0_i128, Vec::new());
-    for tenant in members {
+    for (tenant, below) in members {
         let Some(hard) = tenant.budget.hard.get(resource) else { continue };
         let lent = tenant.budget.lend.get(resource).map_or(*hard, |lent| (*lent).min(*hard));
         bound = bound.saturating_add(lent);
         let free = hard.saturating_sub(lent);
-        parts.push(Part { tenants: below(tenant, index), classes: Classes::Every, free, own: *hard });
+        parts.push(Part { tenants: Arc::clone(below), classes: Classes::Every, free, own: *hard });
     }
-    Limit { owner: Owner::Cohort(cohort.into()), resource: Arc::clone(resource), bound, parts }
+    let (owner, resource) = (Owner::Cohort(cohort.into()), Arc::clone(resource));
+    Limit { number: 0, owner, resource, bound, parts }
 }

@@ -51,6 +51,7 @@ impl Objects {
     }
 
     /// Every object.
+    #[cfg(test)]
     pub(super) fn all(&self) -> impl Iterator<Item = (&Arc<Kind>, &Key, &Stored)> {
         self.kinds
             .iter()

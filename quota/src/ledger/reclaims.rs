@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::account::{Account, Amounts, add, gather, of};
-use super::limits::{Domain, Limit, Short};
+use super::account::{Account, Amounts, gather, of};
+use super::limits::{PartOf, Short};
+use super::sums::Claims;
 use super::{Book, Millis};
 
 /// How long a tenant wants back what it asked for in vain.
@@ -41,23 +42,18 @@ impl Reclaims {
     }
 
     /// Adds a demand where it fits beside what is before it.
-    pub(super) fn add(
-        &mut self,
-        domain: &Domain,
-        claims: &mut Amounts,
-        asked: &Amounts,
-    ) -> Result<(), Box<Short>> {
+    pub(super) fn add(&mut self, claims: &mut Claims<'_>, asked: &Amounts) -> Result<(), Box<Short>> {
         let before = match self.is_empty() {
             true => Amounts::new(),
             false => {
                 let mut all = self.mine();
                 gather(&mut all, &self.others);
-                domain.before(asked, claims, &all)
+                claims.before(asked, &all)
             }
         };
-        gather(claims, &before);
-        let added = domain.add(claims, asked);
-        before.iter().for_each(|(account, amount)| add(claims, account, amount.saturating_neg()));
+        claims.gather(&before);
+        let added = claims.fit(asked);
+        claims.scatter(&before);
         match &added {
             // What it wanted back it has.
             Ok(()) => self.mine.retain(|account, (amount, _)| {
@@ -65,7 +61,7 @@ impl Reclaims {
                 *amount > 0
             }),
             Err(short) => {
-                if let Some((account, amount)) = Domain::lent(short, claims) {
+                if let Some((account, amount)) = claims.lent(short) {
                     let wanted = self.mine.entry(account).or_insert((0, self.now));
                     *wanted = (wanted.0.max(amount), self.now);
                 }
@@ -78,27 +74,28 @@ impl Reclaims {
     }
 }
 
-impl Domain {
-    /// What of these reclaims is before a demand beside these amounts: those of the other tenants of a cohort, where the
-    /// demand would use more than its tenant's own.
-    fn before(&self, asked: &Amounts, amounts: &Amounts, reclaims: &Amounts) -> Amounts {
-        let borrowed = |limit: &&Limit| {
-            asked
-                .iter()
-                .any(|(account, more)| limit.own_room(account, amounts).is_some_and(|room| room < *more))
+impl Claims<'_> {
+    /// What of these reclaims is before a demand: those of the other tenants of a cohort, where the demand would use more
+    /// than its tenant's own.
+    fn before(&self, asked: &Amounts, reclaims: &Amounts) -> Amounts {
+        let rooms = |(account, more): (&Account, &i128)| {
+            let more = *more;
+            self.own_rooms(account).map(move |(place, room)| (place, room < more)).collect::<Vec<_>>()
         };
-        let others = |limit: &Limit, account: &Account| {
-            let part = limit.part_of(account);
-            part.is_some() && asked.keys().all(|asks| limit.part_of(asks) != part)
+        let all: Vec<(PartOf, bool)> = asked.iter().flat_map(rooms).collect();
+        let borrows = |limit| all.iter().any(|(place, borrows)| place.limit == limit && *borrows);
+        let of_another = |account: &Account| {
+            self.own_rooms(account)
+                .any(|(place, _)| borrows(place.limit) && all.iter().all(|(asks, _)| *asks != place))
         };
-        let limits: Vec<&Limit> = self.limits.iter().filter(borrowed).collect();
-        let wanted = reclaims.iter().filter(|(account, _)| limits.iter().any(|limit| others(limit, account)));
+        let wanted = reclaims.iter().filter(|(account, _)| of_another(account));
         wanted.map(|(account, amount)| (account.clone(), *amount)).collect()
     }
 
-    /// What a tenant wants back whose demand did not fit beside these amounts because others use what is its own.
-    fn lent(short: &Short, amounts: &Amounts) -> Option<(Account, i128)> {
-        let room = short.limit.own_room(&short.account, amounts)?;
+    /// What a tenant wants back whose demand did not fit because others use what is its own.
+    fn lent(&self, short: &Short) -> Option<(Account, i128)> {
+        let (_, room) =
+            self.own_rooms(&short.account).find(|(place, _)| place.limit == short.limit.number)?;
         (room >= short.asked).then(|| (short.account.clone(), short.asked))
     }
 }

@@ -1,11 +1,12 @@
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::Tenant;
 
-use super::account::{Account, Amounts, Kind, Place, add};
+use super::account::{Amounts, Kind, Place, of_tenant};
+use super::domains::Domain;
 use super::limits::{Limit, NAMESPACES, ONE, Owner};
+use super::sums::Claims;
 use super::{Book, Ledger, Millis};
 
 /// How a limit stands.
@@ -41,26 +42,36 @@ impl Ledger {
     pub fn lines(&self) -> Vec<Line> {
         let mut lines = Vec::new();
         for (name, domain) in &self.domains.by_name {
-            let (live, claims) = self.claims(name);
-            lines.extend(domain.limits.iter().map(|limit| line(limit, &live, &claims)));
+            lines.extend(self.lines_of(name, domain.limits.iter()));
         }
         lines
     }
 
-    /// How one limit stands.
+    /// How one limit stands, as long as there is one of its owner and its resource.
     pub fn line(&self, domain: &str, limit: &Limit) -> Line {
-        let (live, claims) = self.claims(domain);
-        line(limit, &live, &claims)
+        let same = |other: &&Arc<Limit>| other.owner == limit.owner && other.resource == limit.resource;
+        let limits = self.domains.by_name.get(domain).map(|domain| &domain.limits);
+        // The tenants may have changed since, and with them the limits' numbers.
+        let at = limits.and_then(|limits| limits.get(limit.number).filter(same));
+        let now = at.or_else(|| limits.into_iter().flatten().find(same));
+        let line = now.and_then(|limit| self.lines_of(domain, std::iter::once(limit)).pop());
+        let (owner, resource) = (limit.owner.clone(), Arc::clone(&limit.resource));
+        line.unwrap_or(Line { owner, resource, bound: limit.bound, used: 0, held: 0 })
     }
 
-    /// What is stored of a domain, and that with everything that is held.
-    fn claims(&self, domain: &str) -> (Cow<'_, Amounts>, Amounts) {
-        let Some(book) = self.books.get(domain) else { return Default::default() };
-        let mut claims = book.live.clone();
-        for (account, amount) in book.shares.holders.values().flat_map(|holder| &holder.amounts) {
-            add(&mut claims, account, *amount);
-        }
-        (Cow::Borrowed(&book.live), claims)
+    fn lines_of<'a>(&self, name: &str, limits: impl Iterator<Item = &'a Arc<Limit>>) -> Vec<Line> {
+        let nothing = (Domain::default(), Book::default());
+        let domain = self.domains.by_name.get(name).unwrap_or(&nothing.0);
+        let book = self.books.get(name).unwrap_or(&nothing.1);
+        let mut claims = Claims::new(domain, &book.sums);
+        book.shares.holders.values().for_each(|holder| claims.gather(&holder.amounts));
+        let line = |limit: &Arc<Limit>| {
+            let used = book.sums.taken(limit);
+            let held = claims.taken(limit).saturating_sub(used).max(0);
+            let (owner, resource) = (limit.owner.clone(), Arc::clone(&limit.resource));
+            Line { owner, resource, bound: limit.bound, used, held }
+        };
+        limits.map(line).collect()
     }
 
     /// How a tenant's own budget stands, with what the tenants below it use; bands after the whole.
@@ -68,12 +79,12 @@ impl Ledger {
         let Some((name, domain)) = self.domains.of_tenant(&tenant.name) else { return Vec::new() };
         let none = Book::default();
         let book = self.books.get(name).unwrap_or(&none);
+        let below = self.index.with_all_below(&tenant.name);
+        let below: Vec<Arc<str>> = below.map(Arc::from).collect();
         let sum = |amounts: &Amounts, resource: &str| {
-            let below = |account: &&Account| {
-                account.resource.as_ref() == resource && self.index.holds(&tenant.name, &account.tenant)
-            };
-            let mine = amounts.iter().filter(|(account, _)| below(account)).map(|(_, amount)| *amount);
-            mine.fold(0, i128::saturating_add)
+            let all = below.iter().flat_map(|tenant| of_tenant(amounts, tenant));
+            let mine = all.filter(|(account, _)| account.resource.as_ref() == resource);
+            mine.map(|(_, amount)| *amount).fold(0, i128::saturating_add)
         };
         let limit =
             tenant.namespaces.limit.map(|most| (Arc::from(NAMESPACES), i128::from(most).saturating_mul(ONE)));
@@ -90,8 +101,7 @@ impl Ledger {
                 .fold(0, i128::saturating_add),
             resource,
         });
-        let is_band =
-            |limit: &&Limit| matches!(&limit.owner, Owner::Band(owner, _) if owner.as_ref() == tenant.name);
+        let is_band = |limit: &&Arc<Limit>| matches!(&limit.owner, Owner::Band(owner, _) if owner.as_ref() == tenant.name);
         whole.chain(domain.limits.iter().filter(is_band).map(|limit| self.line(name, limit))).collect()
     }
 
@@ -150,11 +160,4 @@ impl Ledger {
         }
         found
     }
-}
-
-fn line(limit: &Limit, live: &Amounts, claims: &Amounts) -> Line {
-    let used = limit.taken(live);
-    let held = limit.taken(claims).saturating_sub(used).max(0);
-    let (owner, resource) = (limit.owner.clone(), Arc::clone(&limit.resource));
-    Line { owner, resource, bound: limit.bound, used, held }
 }

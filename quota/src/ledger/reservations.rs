@@ -18,6 +18,8 @@ pub type Millis = u64;
 pub(super) struct Reservations {
     places: HashMap<Place, BTreeMap<Option<u64>, Group>>,
     held: Amounts,
+    /// Tenants whose requests hold less than before.
+    eased: BTreeSet<Arc<str>>,
 }
 
 /// Requests for one place of which at most one commits, or one after what another made is gone.
@@ -59,6 +61,11 @@ impl Reservations {
     /// What all requests under way take.
     pub(super) fn held(&self) -> &Amounts {
         &self.held
+    }
+
+    /// The tenants whose requests hold less than when this was asked before.
+    pub(super) fn eased(&mut self) -> BTreeSet<Arc<str>> {
+        std::mem::take(&mut self.eased)
     }
 
     /// What a request takes beyond what requests for the same place hold already.
@@ -222,6 +229,7 @@ impl Reservations {
             let more = of(&after, account).saturating_sub(of(&before, account));
             add(&mut self.held, account, more);
             if more < 0 {
+                self.eased.insert(Arc::clone(&account.tenant));
                 freed.insert(account.clone(), more.saturating_neg());
             }
         }

@@ -138,7 +138,7 @@ impl Writer {
                     self.remove(&domain, version).await;
                 }
             }
-            for domain in self.due(tidies) {
+            for domain in self.due(tidies, &running) {
                 if running.insert(Arc::clone(&domain)) {
                     rounds.spawn(self.clone().round(domain));
                 }
@@ -146,17 +146,22 @@ impl Writer {
         }
     }
 
-    /// The domains with something to write.
-    fn due(&self, tidies: bool) -> BTreeSet<Arc<str>> {
+    /// The domains with something to write; of busy ones only those that somebody waits for.
+    fn due(&self, tidies: bool, busy: &BTreeSet<Arc<str>>) -> BTreeSet<Arc<str>> {
         let mut due = self.desk.waited_for();
-        let (now, gone) = (self.desk.now(), Arc::clone(&self.gone.borrow()));
-        self.desk.read(|ledger| {
-            let owing = ledger.names().into_iter().filter(|domain| {
-                ledger.owes(domain)
-                    || (tidies && (ledger.is_untidy(domain, now) || ledger.has_holder(domain, &gone)))
-            });
-            due.extend(owing);
-        });
+        due.extend(self.desk.owing(busy));
+        if tidies {
+            let (now, gone) = (self.desk.now(), Arc::clone(&self.gone.borrow()));
+            // A domain at a time: requests are answered in between.
+            for domain in self.desk.read(quota::ledger::Ledger::names) {
+                let untidy = self.desk.read(|ledger| {
+                    ledger.owes(&domain)
+                        || ledger.is_untidy(&domain, now)
+                        || ledger.has_holder(&domain, &gone)
+                });
+                due.extend(untidy.then_some(domain));
+            }
+        }
         due
     }
 

@@ -8,6 +8,7 @@ mod exhaustive;
 mod oracle;
 mod races;
 mod reclaims;
+mod sums;
 
 use std::collections::VecDeque;
 
@@ -15,6 +16,7 @@ use model::{Band, Budget, Contents, Isolation, NamespaceRules, NamespaceState, T
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 
+use super::account::add;
 use super::*;
 
 /// How long a request may take.
