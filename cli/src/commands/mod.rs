@@ -9,6 +9,7 @@ pub(crate) mod exception;
 pub(crate) mod quota;
 mod quota_forecast;
 mod quota_recommend;
+mod quota_sample;
 mod quota_usage_file;
 pub(crate) mod rbac;
 mod rbac_what_can;

@@ -6,6 +6,7 @@ use tenancy::self_service::{Answer, RequestEntry};
 
 use super::quota_forecast::{self, ForecastArgs};
 use super::quota_recommend::{self, RecommendArgs};
+use super::quota_sample::{self, SampleArgs};
 use crate::Exit;
 use crate::connection::ConnectArgs;
 use crate::kubectl_tenant::duration;
@@ -28,6 +29,8 @@ pub enum QuotaCommand {
     Forecast(ForecastArgs),
     /// Say what containers should request, from what they used
     Recommend(RecommendArgs),
+    /// Add what containers use now, by the cluster's metrics API, to a usage file
+    Sample(SampleArgs),
 }
 
 /// Arguments of `bailey quota list`.
@@ -115,6 +118,7 @@ pub(super) async fn run(command: QuotaCommand, out: &mut impl Write, colour: boo
     match command {
         QuotaCommand::Forecast(args) => quota_forecast::run(&args, out, colour).await,
         QuotaCommand::Recommend(args) => quota_recommend::run(&args, out, colour),
+        QuotaCommand::Sample(args) => quota_sample::run(&args, out).await,
         QuotaCommand::List(args) => list(&args, out, colour).await,
         QuotaCommand::Show(args) => {
             let session = args.common.connect.open(None).await?;

@@ -20,6 +20,7 @@ mod namespaces;
 mod quotas;
 mod requests;
 mod rights;
+mod samples;
 mod session;
 mod tenants;
 
@@ -37,5 +38,6 @@ pub use members::{Change, MemberFault, MemberRole, change};
 pub use namespaces::Created;
 pub use quotas::{Limits, NamespaceLimits, QuotaLine, TenantUsage, Usage};
 pub use requests::{NewRequest, RequestEntry, Requests};
+pub use samples::UsageSample;
 pub use session::{Connect, Session};
 pub use tenants::{MemberEntry, TenantSummary};
