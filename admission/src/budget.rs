@@ -8,7 +8,9 @@ use model::{Amount, Code, Operation, Request, TENANT_LABEL, TenantIndex, TenantR
 use quota::desk::{Desk, Full, Refused};
 use quota::grants::{GrantDesk, Late};
 use quota::ledger::{Ask, Charges, Kind, NAMESPACES, Owner, Place, Ticket, counted_as};
-use quota::measure::{MeasureError, Measured, Sum, add_up, add_up_scale, measure, unspecified};
+use quota::measure::{
+    ExtendedNames, MeasureError, Measured, Sum, add_up, add_up_scale, measure, unspecified,
+};
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -125,9 +127,10 @@ impl Budgets {
         // What others are held to asks nothing of this one.
         let own = |sum: &&Sum| self.desk.read(|ledger| ledger.limits(&tenant, sum.resource_name()));
         let sums: Vec<&Sum> = sums.iter().filter(own).collect();
+        let extended = self.desk.read(quota::ledger::Ledger::extended);
         let charges = |object: &[u8]| match request.sub_resource.as_str() {
             SCALE => charges_of_scale(&kind, &sums, object),
-            _ => charges(&kind, &sums, object),
+            _ => charges(&kind, &sums, &extended, object),
         };
         let (after, class) = charges(object).map_err(|error| unmeasured(&error))?;
         // What could not be read counted nothing so far.
@@ -263,14 +266,20 @@ fn unmeasured(error: &MeasureError) -> Refusal {
 /// What an object counts as, and the PriorityClass of a Pod.
 type Counted = (Charges, Option<Arc<str>>);
 
-fn charges(kind: &Kind, sums: &[&Sum], object: &[u8]) -> Result<Counted, MeasureError> {
+fn charges(
+    kind: &Kind,
+    sums: &[&Sum],
+    extended: &ExtendedNames,
+    object: &[u8],
+) -> Result<Counted, MeasureError> {
     let measured = measure(&kind.group, &kind.resource, object)?;
-    Ok(counted_as(kind, &measured, &add_up(sums.iter().copied(), object)?))
+    Ok(counted_as(kind, &measured, &add_up(sums.iter().copied(), object)?, extended))
 }
 
 /// What the object of a request to `scale` says of the one that it scales: only what depends on the replicas.
 fn charges_of_scale(kind: &Kind, sums: &[&Sum], object: &[u8]) -> Result<Counted, MeasureError> {
-    Ok(counted_as(kind, &Measured::default(), &add_up_scale(sums.iter().copied(), object)?))
+    let sums = add_up_scale(sums.iter().copied(), object)?;
+    Ok(counted_as(kind, &Measured::default(), &sums, &ExtendedNames::new()))
 }
 
 #[derive(Deserialize, Default)]

@@ -70,11 +70,11 @@ fn leaves(command: &clap::Command, path: &str) -> Vec<(String, Vec<String>)> {
 fn every_command_about_tenants_and_rights_is_explained_with_its_flags() {
     let command = cli::Cli::command();
     let of_bailey = |name: &str| leaves(command.find_subcommand(name).unwrap(), "bailey");
-    let forecasts = ["forecast", "recommend"].map(|name| {
+    let forecasts = ["forecast", "recommend", "sample"].map(|name| {
         let quota = command.find_subcommand("quota").unwrap();
         leaves(quota.find_subcommand(name).unwrap(), "bailey quota")
     });
-    let foresees = |path: &str| path.ends_with("forecast") || path.ends_with("recommend");
+    let foresees = |path: &str| ["forecast", "recommend", "sample"].iter().any(|name| path.ends_with(name));
     let decisions = of_bailey("quota").into_iter().filter(|(path, _)| !foresees(path)).collect();
     let pages = [
         ("tenant-guide.md", leaves(&cli::TenantCli::command().name("tenant"), "kubectl")),

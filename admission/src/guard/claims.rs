@@ -1,10 +1,13 @@
-//! Claims for volumes that exist already.
+//! Claims for volumes that exist already, and for devices.
 
 use model::{Holder, Operation};
 use serde_json::Value;
 
 use super::Question;
 use super::classes::storage_classes;
+
+/// What the scheduler writes on claims that it makes for the extended resources of a Pod.
+const OF_POD: &str = "resource.kubernetes.io/extended-resource-claim";
 
 /// A claim takes no volume of others: neither by its name, nor by copying a claim of another namespace.
 pub(super) fn takes_a_foreign_volume(question: &Question<'_>) -> Option<String> {
@@ -50,5 +53,20 @@ pub(super) fn takes_any_volume(question: &Question<'_>) -> Option<String> {
         "spec.storageClassName is empty, which takes any volume without a class that fits: name a StorageClass, or \
          a volume of the tenant in spec.volumeName"
             .to_owned()
+    })
+}
+
+/// Nobody but the scheduler makes claims for the extended resources of a Pod: those count toward no budget, as the Pod does.
+pub(super) fn says_it_is_a_pods(question: &Question<'_>) -> Option<String> {
+    question.tenant()?;
+    let said = |object: &Value| {
+        let paths = ["/metadata/annotations", "/spec/metadata/annotations"];
+        let mut notes = paths.into_iter().filter_map(|path| object.pointer(path)?.get(OF_POD));
+        notes.any(|note| !note.is_null())
+    };
+    let old =
+        question.request.old_object.as_deref().and_then(|old| serde_json::from_slice::<Value>(old).ok());
+    (question.object().is_some_and(said) || old.as_ref().is_some_and(said)).then(|| {
+        format!("the annotation `{OF_POD}` is the scheduler's, on claims that it makes for Pods and that nobody else changes")
     })
 }

@@ -158,6 +158,7 @@ pub(super) const RULES: &[Rule] = &[
     rule("connect", Several(&[("", "pods"), ("", "services")]), ACCESS, Users, connect::is_closed),
     // What Pods use, and how they are reached.
     rule("device-class", DEVICES, WRITES, UsersAndControllers, classes::is_foreign_device),
+    rule("device-claim", DEVICES, WRITES, Users, claims::says_it_is_a_pods),
     rule("storage-class", CLAIMS, WRITES, UsersAndControllers, classes::is_foreign_storage),
     rule("foreign-volume", CLAIMS, WRITES, UsersAndControllers, claims::takes_a_foreign_volume),
     rule("any-volume", CLAIMS, CREATE, UsersAndControllers, claims::takes_any_volume),

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use crate::measure::GroupResource as Kind;
-use crate::measure::{Amounts as Summed, Measured};
+use crate::measure::{Amounts as Summed, ExtendedNames, Measured};
 
 /// What amounts are added up by: the smallest part of a budget that a replica holds a share of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,14 +48,33 @@ pub struct Stored {
     pub charges: Charges,
 }
 
-/// What a measured object is to the ledger, with what sums say of it: its charges, and the PriorityClass of a Pod.
+/// What a measured object is to the ledger, with what sums and DeviceClasses say of it: its charges, and the
+/// PriorityClass of a Pod.
 /// Requests and stored objects have to be read alike.
-pub fn counted_as(kind: &Kind, measured: &Measured, sums: &Summed) -> (Charges, Option<Arc<str>>) {
+pub fn counted_as(
+    kind: &Kind,
+    measured: &Measured,
+    sums: &Summed,
+    extended: &ExtendedNames,
+) -> (Charges, Option<Arc<str>>) {
     let is_pod = kind.resource == "pods" && kind.group.is_empty();
     let class = measured.priority_class().or(is_pod.then_some("")).map(Arc::from);
-    let all = measured.amounts.iter().chain(sums);
+    let whole;
+    let amounts = match is_claim_for_devices(kind) {
+        true => {
+            whole = measured.with_extended(extended);
+            &whole
+        }
+        false => &measured.amounts,
+    };
+    let all = amounts.iter().chain(sums);
     let charges = all.map(|(name, amount)| (Arc::from(name.as_ref()), *amount));
     (charges.collect(), class)
+}
+
+/// Whether objects of a kind count by what DeviceClasses say of their devices.
+pub fn is_claim_for_devices(kind: &Kind) -> bool {
+    kind.group == "resource.k8s.io" && kind.resource == "resourceclaims"
 }
 
 /// Adds to an account; what becomes nothing is left out.

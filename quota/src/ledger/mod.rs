@@ -43,9 +43,9 @@ use std::sync::Arc;
 
 use model::TenantIndex;
 
-use crate::measure::Sum;
+use crate::measure::{ExtendedNames, Sum};
 
-pub use account::{Account, Amounts, Charges, Kind, Place, Stored, counted_as};
+pub use account::{Account, Amounts, Charges, Kind, Place, Stored, counted_as, is_claim_for_devices};
 pub use decide::{Answer, Ask, Ticket};
 pub use domains::{Domain, Domains};
 pub use draft::{Demand, Draft};
@@ -81,6 +81,8 @@ pub struct Ledger {
     kinds: BTreeMap<Arc<str>, BTreeSet<Arc<Kind>>>,
     /// What is read of the fields of a kind.
     sums: BTreeMap<Kind, Arc<[Sum]>>,
+    /// What DeviceClasses say of their devices.
+    extended: Arc<ExtendedNames>,
     /// Kinds whose versions went back, with the domains whose persisted horizons do not say so yet.
     rolled_back: BTreeMap<Arc<Kind>, BTreeSet<Arc<str>>>,
     /// Until when this replica may decide: afterwards others may have taken its shares.
@@ -134,6 +136,7 @@ impl Ledger {
             touched: BTreeSet::new(),
             kinds: BTreeMap::new(),
             sums: BTreeMap::new(),
+            extended: Arc::default(),
             rolled_back: BTreeMap::new(),
             fence: 0,
         }
@@ -199,6 +202,18 @@ impl Ledger {
     /// The sums over fields of a kind that some tenant is limited in.
     pub fn sums(&self, kind: &Kind) -> Arc<[Sum]> {
         self.sums.get(kind).cloned().unwrap_or_default()
+    }
+
+    /// Takes in what DeviceClasses say of their devices. Claims for devices have to be listed again.
+    pub fn set_extended(&mut self, names: Arc<ExtendedNames>) {
+        self.extended = names;
+        let claims = self.counted().into_iter().filter(|kind| account::is_claim_for_devices(kind));
+        claims.for_each(|kind| self.unlist(&kind));
+    }
+
+    /// What DeviceClasses say of their devices.
+    pub fn extended(&self) -> Arc<ExtendedNames> {
+        Arc::clone(&self.extended)
     }
 
     /// The names of all domains, those that have only shares left among them.

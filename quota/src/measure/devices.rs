@@ -12,14 +12,8 @@ use super::{Amounts, MeasureError, Measured, names};
 /// What a request for all devices of a class counts as: more cannot be given to one claim.
 const ALL: u64 = 32;
 
-/// A Pod, as its ResourceClaim names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnerPod {
-    /// Its name, in the namespace of the claim.
-    pub name: String,
-    /// Its UID.
-    pub uid: String,
-}
+/// The extended resources that the devices of a DeviceClass are, by the class's name.
+pub type ExtendedNames = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
 struct Claim<'a> {
@@ -52,10 +46,6 @@ struct Owner<'a> {
     api_version: Text<'a>,
     #[serde(borrow, default, deserialize_with = "or_default")]
     kind: Text<'a>,
-    #[serde(borrow, default, deserialize_with = "or_default")]
-    name: Text<'a>,
-    #[serde(borrow, default, deserialize_with = "or_default")]
-    uid: Text<'a>,
     #[serde(default, deserialize_with = "or_default")]
     controller: bool,
 }
@@ -114,7 +104,7 @@ pub(super) fn measure(object: &[u8]) -> Result<Measured, MeasureError> {
         .map(|(class, devices)| (Cow::Owned(format!("{class}{}", names::DEVICES)), devices))
         .collect();
     amounts.insert(Cow::Borrowed("count/resourceclaims.resource.k8s.io"), ONE);
-    Ok(Measured { owner: owner(&claim.metadata), ..Measured::of(amounts) })
+    Ok(Measured { of_pod: is_of_pod(&claim.metadata), ..Measured::of(amounts) })
 }
 
 /// The devices of a request by class: of alternatives, the most of each class.
@@ -147,38 +137,29 @@ fn number(mode: &str, count: u64) -> i128 {
     }
 }
 
-fn owner(metadata: &Metadata<'_>) -> Option<OwnerPod> {
-    metadata.annotations.made.as_deref().filter(|made| *made == "true")?;
-    let owner = metadata.owner_references.iter().find(|owner| owner.controller)?;
-    (&*owner.kind == "Pod" && &*owner.api_version == "v1")
-        .then(|| OwnerPod { name: owner.name.to_string(), uid: owner.uid.to_string() })
+/// Whether the scheduler made the claim for the extended resources that a Pod asks for.
+fn is_of_pod(metadata: &Metadata<'_>) -> bool {
+    metadata.annotations.made.as_deref() == Some("true")
+        && metadata
+            .owner_references
+            .iter()
+            .any(|owner| owner.controller && &*owner.kind == "Pod" && &*owner.api_version == "v1")
 }
 
 impl Measured {
-    /// The amounts of a ResourceClaim with the extended resources that its devices are.
-    ///
-    /// `name_of` says what extended resource the devices of a class are, if its DeviceClass gives them such a
-    /// name. `pod` is what the owner of the claim counts as: what counts there is not counted twice. It is given
-    /// if there is a Pod of that name and UID, and its status names this claim, or none and this is its oldest.
-    pub fn with_extended(&self, name_of: impl Fn(&str) -> Option<String>, pod: Option<&Amounts>) -> Amounts {
-        let mut extended: BTreeMap<String, i128> = BTreeMap::new();
-        for (name, devices) in &self.amounts {
-            let Some(class) = name.strip_suffix(names::DEVICES).filter(|class| !class.is_empty()) else {
-                continue;
-            };
-            let named = name_of(class).filter(|name| !name.is_empty());
-            let implicit = format!("requests.{}{class}", names::DEVICE_CLASS);
-            for name in named.map(|name| format!("requests.{name}")).into_iter().chain([implicit]) {
-                let sum = extended.entry(name).or_default();
-                *sum = sum.saturating_add(*devices);
-            }
-        }
+    /// The amounts of a ResourceClaim with the extended resources that its devices are, by the names that DeviceClasses
+    /// give them and by the class's own. A claim that was made for a Pod has none: the Pod counts them.
+    pub fn with_extended(&self, names_of: &ExtendedNames) -> Amounts {
         let mut amounts = self.amounts.clone();
-        for (name, devices) in extended {
-            let counted = pod.and_then(|pod| pod.get(name.as_str())).copied().unwrap_or(0);
-            let left = devices.saturating_sub(counted);
-            if left > 0 {
-                amounts.insert(Cow::Owned(name), left);
+        let by_class = self.amounts.iter().filter(|_| !self.of_pod).filter_map(|(name, devices)| {
+            Some((name.strip_suffix(names::DEVICES).filter(|class| !class.is_empty())?, *devices))
+        });
+        for (class, devices) in by_class {
+            let named = names_of.get(class).map(|name| format!("requests.{name}"));
+            let implicit = format!("requests.{}{class}", names::DEVICE_CLASS);
+            for name in named.into_iter().chain([implicit]) {
+                let sum = amounts.entry(Cow::Owned(name)).or_default();
+                *sum = sum.saturating_add(devices);
             }
         }
         amounts
@@ -233,36 +214,41 @@ mod tests {
     }
 
     #[test]
-    fn devices_that_are_extended_resources_count_less_what_the_pod_counts() {
-        let claim = measured(&json!([
-            {"exactly": {"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 3}}]));
-        let name_of = |class: &str| (class == "gpu").then(|| "example.com/gpu".to_owned());
-        let own =
-            [("count/resourceclaims.resource.k8s.io", 1), ("gpu.deviceclass.resource.k8s.io/devices", 3)];
-        let implicit = ("requests.deviceclass.resource.kubernetes.io/gpu", 3);
-        assert_eq!(found(&claim.with_extended(|_| None, None)), [own[0], own[1], implicit]);
-        let all = claim.with_extended(name_of, None);
-        assert_eq!(found(&all), [own[0], own[1], implicit, ("requests.example.com/gpu", 3)]);
-        let pod = Amounts::from([(Cow::Borrowed("requests.example.com/gpu"), 2 * ONE)]);
-        let less = claim.with_extended(name_of, Some(&pod));
-        assert_eq!(found(&less), [own[0], own[1], implicit, ("requests.example.com/gpu", 1)]);
-        let pod = Amounts::from([(Cow::Borrowed("requests.example.com/gpu"), 3 * ONE)]);
-        assert_eq!(found(&claim.with_extended(name_of, Some(&pod))), [own[0], own[1], implicit]);
+    fn devices_count_as_the_extended_resources_that_they_are() {
+        let requests = json!([
+            {"exactly": {"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 3}},
+            {"exactly": {"deviceClassName": "big-gpu", "allocationMode": "ExactCount", "count": 1}}]);
+        let claim = measured(&requests);
+        let own = [
+            ("big-gpu.deviceclass.resource.k8s.io/devices", 1),
+            ("count/resourceclaims.resource.k8s.io", 1),
+            ("gpu.deviceclass.resource.k8s.io/devices", 3),
+            ("requests.deviceclass.resource.kubernetes.io/big-gpu", 1),
+            ("requests.deviceclass.resource.kubernetes.io/gpu", 3),
+        ];
+        assert_eq!(found(&claim.with_extended(&ExtendedNames::new())), own);
+        // Two classes may be the same resource.
+        let name = "example.com/gpu".to_owned();
+        let names = ExtendedNames::from([("gpu".to_owned(), name.clone()), ("big-gpu".to_owned(), name)]);
+        let all = claim.with_extended(&names);
+        assert_eq!(found(&all), [&own[..], &[("requests.example.com/gpu", 4)]].concat());
+        let of_pod = Measured { of_pod: true, ..claim };
+        assert_eq!(found(&of_pod.with_extended(&names)), own[..3], "the Pod counts them");
     }
 
     #[test]
-    fn a_claim_that_was_made_for_a_pod_names_it() {
-        let owner = |annotation: &str, kind: &str, controller: bool| {
+    fn a_claim_that_was_made_for_a_pod_says_so() {
+        let of_pod = |annotation: &str, kind: &str, controller: bool| {
             let claim = json!({"metadata": {
                 "annotations": {"other": null, "resource.kubernetes.io/extended-resource-claim": annotation},
                 "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "other", "uid": "0"},
                     {"apiVersion": "v1", "kind": kind, "name": "a", "uid": "1", "controller": controller}]}});
-            measure(claim.to_string().as_bytes()).unwrap().owner.map(|owner| owner.name)
+            measure(claim.to_string().as_bytes()).unwrap().of_pod
         };
-        assert_eq!(owner("true", "Pod", true), Some("a".to_owned()));
-        assert_eq!(owner("false", "Pod", true), None);
-        assert_eq!(owner("true", "Job", true), None);
-        assert_eq!(owner("true", "Pod", false), None);
+        assert!(of_pod("true", "Pod", true));
+        assert!(
+            !of_pod("false", "Pod", true) && !of_pod("true", "Job", true) && !of_pod("true", "Pod", false)
+        );
     }
 
     #[test]

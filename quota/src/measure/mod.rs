@@ -40,7 +40,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 use time::OffsetDateTime;
 
-pub use devices::OwnerPod;
+pub use devices::ExtendedNames;
 pub use names::{GroupResource, UnknownResource, canonical, is_of_kubernetes, kinds_of};
 pub use pods::unspecified;
 pub use scopes::{Operator, PodScopes, Scope, Scopes};
@@ -58,8 +58,8 @@ pub struct Measured {
     pub scopes: Scopes,
     /// A Pod that is still there after this time, the end of its grace, counts no more than `count/pods`.
     pub until: Option<OffsetDateTime>,
-    /// The Pod for whose extended resources Kubernetes made this ResourceClaim, by its owner reference.
-    pub owner: Option<OwnerPod>,
+    /// Whether this is a ResourceClaim that Kubernetes made for the extended resources of a Pod.
+    pub of_pod: bool,
 }
 
 impl Measured {

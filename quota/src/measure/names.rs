@@ -138,7 +138,8 @@ fn counting(name: &str) -> Vec<GroupResource> {
     let of_storage_class = |counted: &&str| {
         name.strip_suffix(*counted).and_then(|rest| rest.strip_suffix(STORAGE_CLASS)).is_some()
     };
-    let implicit = name.strip_prefix("requests.").is_some_and(|class| class.starts_with(DEVICE_CLASS));
+    // The devices of any class may be an extended resource.
+    let extended = name.strip_prefix("requests.").is_some_and(is_extended);
     [
         (PODS.contains(&name) || is_asked_of_pods(name), GroupResource::new("", "pods")),
         (matches!(name, "services.loadbalancers" | "services.nodeports"), GroupResource::new("", "services")),
@@ -146,7 +147,7 @@ fn counting(name: &str) -> Vec<GroupResource> {
             VOLUMES.contains(&name) || VOLUMES.iter().any(of_storage_class),
             GroupResource::new("", "persistentvolumeclaims"),
         ),
-        (by_class(DEVICES) || implicit, GroupResource::new("resource.k8s.io", "resourceclaims")),
+        (by_class(DEVICES) || extended, GroupResource::new("resource.k8s.io", "resourceclaims")),
     ]
     .into_iter()
     .filter_map(|(counts, kind)| counts.then_some(kind))
@@ -156,8 +157,12 @@ fn counting(name: &str) -> Vec<GroupResource> {
 /// Whether a name counts huge pages or an extended resource that Pods ask for.
 fn is_asked_of_pods(name: &str) -> bool {
     let asked = name.strip_prefix("requests.");
-    (asked.unwrap_or(name).starts_with("hugepages-") && !name.contains('/'))
-        || asked.is_some_and(|asked| !is_native(asked) || asked.starts_with(DEVICE_CLASS))
+    (asked.unwrap_or(name).starts_with("hugepages-") && !name.contains('/')) || asked.is_some_and(is_extended)
+}
+
+/// Whether a name is that of an extended resource, or of a device class as one.
+fn is_extended(name: &str) -> bool {
+    !is_native(name) || name.starts_with(DEVICE_CLASS)
 }
 
 /// Whether what a container asks for is counted as `requests.<name>`, beyond cpu, memory and ephemeral storage.
@@ -257,7 +262,7 @@ mod tests {
             ("count/pods", "pods"),
             ("hugepages-2Mi", "pods"),
             ("requests.hugepages-1Gi", "pods"),
-            ("requests.nvidia.com/gpu", "pods"),
+            ("requests.nvidia.com/gpu", "pods resourceclaims.resource.k8s.io"),
             ("requests.deviceclass.resource.kubernetes.io/gpu", "pods resourceclaims.resource.k8s.io"),
             ("services", "services"),
             ("count/services", "services"),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use kube::Client;
 use model::TenantIndex;
 use quota::desk::Desk;
-use quota::ledger::{Charges, Domains, Kind, Place, Stored, counted_as};
-use quota::measure::{Amounts, Measured, Sum, add_up, kinds_of, measure};
+use quota::ledger::{Charges, Domains, Kind, Place, Stored, counted_as, is_claim_for_devices};
+use quota::measure::{Amounts, ExtendedNames, Measured, Sum, add_up, kinds_of, measure};
+use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::identity::Identity;
@@ -26,11 +27,15 @@ pub(super) struct Usage {
     /// The watches, with the sums that are read.
     following: BTreeMap<Arc<Kind>, (Arc<[Sum]>, Task)>,
     domains: Arc<Domains>,
+    /// What DeviceClasses say, once they are listed; followed while claims for devices count.
+    extended: watch::Sender<Option<Arc<ExtendedNames>>>,
+    classes: Option<Task>,
 }
 
 impl Usage {
     pub(super) fn new(client: Client, desk: Arc<Desk>, tasks: Tasks) -> Self {
-        Self { client, desk, tasks, following: BTreeMap::new(), domains: Arc::default() }
+        let (following, domains) = (BTreeMap::new(), Arc::default());
+        Self { client, desk, tasks, following, domains, extended: watch::Sender::new(None), classes: None }
     }
 
     /// Begins when the shares are listed: what is listed after them is as new as what they say, or versions went back.
@@ -41,6 +46,7 @@ impl Usage {
     ) {
         // An error means that the task has ended, and with it the process.
         drop(shares.wait_for(|listed| *listed).await);
+        let mut extended = self.extended.subscribe();
         loop {
             let index = Arc::clone(&tenants.borrow_and_update());
             let domains = self.desk.change(|ledger| {
@@ -52,10 +58,24 @@ impl Usage {
                 self.domains = domains;
                 self.desk.nudge();
             }
-            if tenants.changed().await.is_err() {
-                return;
+            tokio::select! {
+                changed = tenants.changed() => if changed.is_err() {
+                    return;
+                },
+                // The sender lives as long as this.
+                _ = extended.changed() => self.rename(),
             }
         }
+    }
+
+    /// DeviceClasses say something else: claims for devices are listed anew.
+    fn rename(&mut self) {
+        let names = self.extended.borrow().clone().unwrap_or_default();
+        self.following.retain(|kind, _| !is_claim_for_devices(kind));
+        self.desk.change(|ledger| ledger.set_extended(names));
+        let domains = Arc::clone(&self.domains);
+        self.follow(&domains);
+        self.desk.nudge();
     }
 
     fn follow(&mut self, domains: &Domains) {
@@ -70,12 +90,47 @@ impl Usage {
             wanted.iter().map(|kind| (Arc::clone(kind), ledger.sums(kind))).collect::<BTreeMap<_, _>>()
         });
         self.following.retain(|kind, (read, _)| sums.get(kind).is_some_and(|sums| same(read, sums)));
+        let of_devices = wanted.iter().any(|kind| is_claim_for_devices(kind));
+        self.classes =
+            self.classes.take().filter(|_| of_devices).or_else(|| of_devices.then(|| self.follow_classes()));
         for (kind, sums) in sums {
+            // How many devices of what a claim asks for is not known yet.
+            if is_claim_for_devices(&kind) && self.extended.borrow().is_none() {
+                continue;
+            }
             if !self.following.contains_key(&kind) {
                 let task = self.tasks.spawn(format!("use of {kind}"), self.follower(&kind, &sums));
                 self.following.insert(kind, (sums, task));
             }
         }
+    }
+
+    fn follow_classes(&self) -> Task {
+        let source = Source {
+            client: self.client.clone(),
+            group: "resource.k8s.io".to_owned(),
+            resource: "deviceclasses".to_owned(),
+            metadata_only: false,
+        };
+        let (extended, mut classes) = (self.extended.clone(), BTreeMap::new());
+        let follow = source.follow(move |seen| {
+            match seen {
+                Seen::All(_, objects) => classes = objects.iter().filter_map(named).collect(),
+                Seen::Set(object) => classes.extend(named(&object)),
+                Seen::Gone(object) => {
+                    named(&object).into_iter().for_each(|(name, _)| _ = classes.remove(&name));
+                }
+                Seen::Listing | Seen::Version(_) | Seen::Broken => return,
+            }
+            let names = classes.iter().filter_map(|(class, name)| Some((class.clone(), name.clone()?)));
+            let names: ExtendedNames = names.collect();
+            extended.send_if_modified(|known| {
+                let changed = known.as_deref() != Some(&names);
+                *known = changed.then(|| Arc::new(names)).or_else(|| known.take());
+                changed
+            });
+        });
+        self.tasks.spawn("device classes", follow)
     }
 
     fn follower(&self, kind: &Arc<Kind>, sums: &Arc<[Sum]>) -> impl Future<Output = ()> + Send + 'static {
@@ -87,10 +142,27 @@ impl Usage {
             metadata_only: !whole,
         };
         let (kind, sums) = (Arc::clone(kind), Arc::clone(sums));
-        let (desk, mut reader) =
-            (Arc::clone(&self.desk), Reader { kind, sums, known: HashSet::new(), horizon: 0, newest: 0 });
+        let (desk, extended) = (Arc::clone(&self.desk), self.extended.borrow().clone().unwrap_or_default());
+        let mut reader = Reader { kind, sums, extended, known: HashSet::new(), horizon: 0, newest: 0 };
         source.follow(move |seen| reader.tell(&desk, seen))
     }
+}
+
+/// A DeviceClass, and what extended resource its devices are.
+fn named(object: &Raw) -> Option<(String, Option<String>)> {
+    #[derive(Deserialize)]
+    struct Class {
+        #[serde(default)]
+        spec: Spec,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(rename_all = "camelCase")]
+    struct Spec {
+        extended_resource_name: Option<String>,
+    }
+    let Identity { name, .. } = Identity::of(object.get())?;
+    let class: Class = serde_json::from_str(object.get()).ok()?;
+    Some((name.to_string(), class.spec.extended_resource_name.filter(|name| !name.is_empty())))
 }
 
 /// Whether these are the same sums.
@@ -102,6 +174,7 @@ fn same(some: &[Sum], others: &[Sum]) -> bool {
 struct Reader {
     kind: Arc<Kind>,
     sums: Arc<[Sum]>,
+    extended: Arc<ExtendedNames>,
     known: HashSet<Charges>,
     /// What others had seen when the list began.
     horizon: u64,
@@ -172,7 +245,7 @@ impl Reader {
                 Err(error) => tracing::debug!(kind = %self.kind, %error, "a sum counts nothing of an object"),
             }
         }
-        let (charges, class) = counted_as(&self.kind, &measured, &summed);
+        let (charges, class) = counted_as(&self.kind, &measured, &summed, &self.extended);
         match self.known.get(&charges) {
             Some(known) => (Arc::clone(known), class),
             None => {

@@ -56,6 +56,18 @@ async fn classes_and_volumes_of_others() {
             twin: "",
         },
         Attack {
+            wall: "device-claim",
+            says: "is the scheduler's",
+            attack: "{apiVersion: resource.k8s.io/v1, kind: ResourceClaim, metadata: {name: d2, namespace: NS, annotations: {resource.kubernetes.io/extended-resource-claim: 'true'}}, spec: {devices: {requests: [{name: r, exactly: {deviceClassName: gpu-small}}]}}}",
+            twin: "{apiVersion: resource.k8s.io/v1, kind: ResourceClaim, metadata: {name: d2, namespace: NS, annotations: {example.com/note: 'true'}}, spec: {devices: {requests: [{name: r, exactly: {deviceClassName: gpu-small}}]}}}",
+        },
+        Attack {
+            wall: "device-claim",
+            says: "is the scheduler's",
+            attack: "{apiVersion: resource.k8s.io/v1, kind: ResourceClaimTemplate, metadata: {name: d3, namespace: NS}, spec: {metadata: {annotations: {resource.kubernetes.io/extended-resource-claim: 'true'}}, spec: {devices: {requests: [{name: r, exactly: {deviceClassName: gpu-small}}]}}}}",
+            twin: "",
+        },
+        Attack {
             wall: "device-class",
             says: "the DeviceClass `gpu-large` is not allowed, use `gpu-small`",
             attack: "{apiVersion: resource.k8s.io/v1, kind: ResourceClaim, metadata: {name: d1, namespace: NS}, spec: {devices: {requests: [{name: r, exactly: {deviceClassName: gpu-large}}]}}}",

@@ -1,6 +1,7 @@
 //! Budgets of tenants, on a real API server with its own quota plugin and controllers.
 
 mod commands;
+mod devices;
 mod exact;
 mod limits;
 mod native;

@@ -25,7 +25,7 @@ pub(super) fn measure(object: &[u8]) -> Result<Measured, MeasureError> {
         amounts.insert(Cow::Borrowed("pods"), ONE);
         count(&pod, &mut amounts);
     }
-    Ok(Measured { amounts, scopes: Scopes::Pod(scopes::of(&pod)), until, owner: None })
+    Ok(Measured { amounts, scopes: Scopes::Pod(scopes::of(&pod)), until, of_pod: false })
 }
 
 fn count(pod: &Pod<'_>, amounts: &mut Amounts) {
