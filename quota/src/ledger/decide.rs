@@ -95,21 +95,26 @@ impl Ledger {
         gather(&mut self.seen, &freed);
     }
 
-    /// Places whose requests have ended for certain and whose objects were not seen, at most so many: to be looked at
-    /// by a read that starts now, and told to [`Ledger::looked`].
+    /// Places whose requests have ended for certain and whose objects were not seen, or where a change starts from what
+    /// is the past already, at most so many: to be looked at by a read that starts now, and told to [`Ledger::looked`].
     pub fn expired(&self, now: Millis, most: usize) -> Vec<Place> {
-        self.reservations.expired(now, most)
+        self.reservations.expired(now, most, |place| self.objects.version_at(place))
     }
 
     /// Takes in what a read of a place found that began at `began`: the uid and the version of the object.
     ///
     /// What ended before and is not there never will be: what it took is free again. What is there stays reserved
-    /// until the watch shows it.
+    /// until the watch shows it. A change that starts before the version that is there is over: it took place before,
+    /// and was seen, or another came first.
     pub fn looked(&mut self, place: &Place, found: Option<(&str, u64)>, began: Millis) {
         let known = self.version(&place.kind).unwrap_or_default();
         // A stored change is not told from one that lost: the watch will.
         if found.is_some_and(|(_, version)| version > known) {
             return;
+        }
+        if let Some((_, version)) = found {
+            let passed = self.reservations.passed(place, version);
+            self.settle(&place.kind, version, &passed);
         }
         let freed = self.reservations.end_expired(place, found.map(|(uid, _)| uid), began);
         gather(&mut self.seen, &freed);

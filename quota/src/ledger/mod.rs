@@ -325,7 +325,7 @@ impl Ledger {
         }
     }
 
-    fn settle(&mut self, kind: &Arc<Kind>, version: u64, freed: &Amounts) {
+    pub(super) fn settle(&mut self, kind: &Arc<Kind>, version: u64, freed: &Amounts) {
         if freed.is_empty() {
             return;
         }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::account::{Kind, Stored};
+use super::account::{Kind, Place, Stored};
 
 /// A namespace and a name.
 pub(super) type Key = (Arc<str>, Arc<str>);
@@ -56,6 +56,12 @@ impl Objects {
         self.kinds
             .iter()
             .flat_map(|(kind, listed)| listed.objects.iter().map(move |(key, stored)| (kind, key, stored)))
+    }
+
+    /// The version of the object at a place, as far as it is known.
+    pub(super) fn version_at(&self, place: &Place) -> Option<u64> {
+        let key = (Arc::clone(&place.namespace), Arc::clone(&place.name));
+        Some(self.kinds.get(&place.kind)?.objects.get(&key)?.version)
     }
 
     /// How many there are.

@@ -124,14 +124,23 @@ impl Reservations {
         freed
     }
 
-    /// The places where a request has run out of time, at most so many of them.
-    pub(super) fn expired(&self, now: Millis, most: usize) -> Vec<Place> {
+    /// The places where a request has run out of time, or starts before the version that is known there, at most so many
+    /// of them.
+    pub(super) fn expired(
+        &self,
+        now: Millis,
+        most: usize,
+        known: impl Fn(&Place) -> Option<u64>,
+    ) -> Vec<Place> {
         let over = |groups: &BTreeMap<_, Group>| {
             groups.values().flat_map(|group| &group.members).any(|member| member.until <= now)
         };
+        let late = |place: &Place, groups: &BTreeMap<Option<u64>, Group>| {
+            groups.keys().flatten().min().is_some_and(|from| known(place) > Some(*from))
+        };
         self.places
             .iter()
-            .filter(|(_, groups)| over(groups))
+            .filter(|(place, groups)| over(groups) || late(place, groups))
             .map(|(place, _)| place.clone())
             .take(most)
             .collect()

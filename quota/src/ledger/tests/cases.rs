@@ -1,6 +1,7 @@
 //! Single cases.
 
 use super::*;
+use crate::ledger::account::of;
 
 #[test]
 fn sums_are_the_same_whether_tenants_are_looked_up_or_gone_through() {
@@ -141,4 +142,47 @@ fn what_is_held_is_counted_once_by_a_replica_that_is_behind() {
     let draft = ledger.draft(&domain, &demands, &BTreeSet::new(), 0).unwrap();
     assert_eq!((draft.fits, draft.behind.len()), (vec![1], 1));
     assert_eq!(draft.shares.held("one", &account), 1, "what is free is not known");
+}
+
+#[test]
+fn a_change_of_what_is_the_past_holds_nothing_once_that_is_read() {
+    let budget = Budget { hard: hard(&[("things", 9)]), ..Budget::default() };
+    let mut ledger = Ledger::new("one");
+    ledger.set_tenants(index(vec![tenant("t", &[], budget)], &[("a", "t")]));
+    ledger.set_kinds(BTreeMap::from([(Arc::from("things"), BTreeSet::from([things()]))]));
+    ledger.set_fence(Millis::MAX);
+    let stored = Stored { uid: "u".into(), version: 5, tenant: None, class: None, charges: charges(1) };
+    ledger.replace(&things(), 7, vec![("a".into(), "o".into(), stored)]);
+    let account = Account { resource: "things".into(), tenant: "t".into(), class: None };
+    let holder = Holder { amounts: Amounts::from([(account.clone(), 8)]), ..Holder::default() };
+    let shares = Shares { holders: BTreeMap::from([("one".into(), holder)]), ..Shares::default() };
+    ledger.observe(&"tenant.t".into(), Some((shares, 1)), true);
+    let place = Place { kind: things(), namespace: "a".into(), name: "o".into() };
+    let mut change = |from: u64, uid: &str| {
+        let ask = Ask {
+            place: place.clone(),
+            tenant: "t".into(),
+            class: None,
+            uid: uid.into(),
+            from: Some(from),
+            before: charges(1),
+            after: charges(3),
+            until: LEASE,
+        };
+        assert!(matches!(ledger.reserve(&ask, false, 0), Answer::Taken(_)));
+        ledger.clone()
+    };
+    // The one that starts from what is stored may still take place.
+    let mut both = {
+        change(5, "new");
+        change(4, "late")
+    };
+    assert_eq!(both.expired(1, 10), [place.clone()]);
+    assert_eq!(of(both.reservations.held(), &account), 4);
+    // A read that is newer than the watch says nothing yet.
+    both.looked(&place, Some(("u", 8)), 1);
+    assert_eq!(of(both.reservations.held(), &account), 4);
+    both.looked(&place, Some(("u", 5)), 1);
+    assert_eq!((of(both.reservations.held(), &account), of(&both.seen, &account)), (2, 2));
+    assert_eq!((both.expired(1, 10), both.horizons.get(&things())), (Vec::new(), Some(&5)));
 }
