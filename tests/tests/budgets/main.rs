@@ -3,6 +3,7 @@
 mod commands;
 mod devices;
 mod exact;
+mod life;
 mod limits;
 mod native;
 mod native_race;
