@@ -144,7 +144,7 @@ impl Budgets {
         let name = if request.name.is_empty() { meta.name } else { request.name.clone() };
         let namespace = if request.is_cluster_scoped() { "" } else { request.namespace.as_str() };
         let place = Place { kind: Arc::new(kind), namespace: namespace.into(), name: name.into() };
-        let until = self.desk.at(Instant::now().checked_add(LEASE).unwrap_or_else(Instant::now));
+        let until = self.desk.after(LEASE);
         Ok(Some(Ask { place, tenant: tenant.into(), class, uid: uid.into(), from, before, after, until }))
     }
 

@@ -34,8 +34,7 @@ struct Lowered {
 /// Holds a write of a grant's status against what is known of its namespace.
 pub(crate) async fn hold(desk: &Desk, grants: &GrantDesk, request: &Request) -> Result<(), Refusal> {
     let Some((name, pool)) = concerned(grants, request) else { return Ok(()) };
-    let after = LEASE.checked_sub(CHARGED).and_then(|rest| Instant::now().checked_add(rest));
-    let after = after.map(|after| desk.at(after)).unwrap_or_default();
+    let after = desk.after(LEASE.saturating_sub(CHARGED));
     // What waits was not charged, and would hold up what it waits for.
     let count =
         Count { desk, pool: &pool, namespace: &request.namespace, waiting: grants.waiting(&name), after };

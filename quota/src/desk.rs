@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::clock::Clock;
 use crate::ledger::{
     Answer, Ask, Consumer, Demand, Draft, Ledger, Line, Mark, Millis, Shares, Short, Ticket,
 };
@@ -30,7 +31,7 @@ pub struct Desk {
     suspicions: AtomicU64,
     distrusted: OnceLock<&'static str>,
     renewal: Notify,
-    start: Instant,
+    clock: Clock,
 }
 
 #[derive(Debug)]
@@ -95,18 +96,18 @@ impl Desk {
             suspicions: AtomicU64::new(0),
             distrusted: OnceLock::new(),
             renewal: Notify::new(),
-            start: Instant::now(),
+            clock: Clock::new(),
         }
     }
 
-    /// The ledger's clock.
+    /// The ledger's clock, which goes on while the machine sleeps.
     pub fn now(&self) -> Millis {
-        self.at(Instant::now())
+        self.clock.now()
     }
 
-    /// A moment on the ledger's clock.
-    pub fn at(&self, moment: Instant) -> Millis {
-        u64::try_from(moment.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
+    /// When so much time has passed on the ledger's clock.
+    pub fn after(&self, time: Duration) -> Millis {
+        self.now().saturating_add(millis(time))
     }
 
     /// Takes what a request needs, waiting until the deadline at most; a dry run takes nothing.
@@ -364,6 +365,11 @@ impl State {
             _ => Ok(None),
         }
     }
+}
+
+/// A time on the ledger's clock.
+pub fn millis(time: Duration) -> Millis {
+    u64::try_from(time.as_millis()).unwrap_or(Millis::MAX)
 }
 
 fn full(ledger: &Ledger, domain: &str, ask: &Ask, short: &Short) -> Full {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
-use quota::desk::Desk;
-use quota::ledger::{Kind, Ledger};
+use quota::desk::{Desk, millis};
+use quota::ledger::{Kind, Ledger, Millis};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -52,13 +52,14 @@ pub(super) struct Leases {
     renewed: watch::Sender<bool>,
     /// The version of the last renewal, and when it began.
     last: u64,
-    since: Option<Instant>,
+    since: Option<Millis>,
     seen: BTreeMap<Arc<str>, Holder>,
 }
 
 /// What is known of another replica.
 struct Holder {
     version: String,
+    /// While this machine sleeps it sees nothing stand still.
     since: Instant,
     /// What the caches must have reached to have seen its last objects; `None` while it may be alive.
     last: Option<BTreeMap<Arc<Kind>, u64>>,
@@ -83,9 +84,10 @@ impl Leases {
                 _ = ticks.tick() => {}
                 () = self.desk.suspected() => {}
             }
-            let began = Instant::now();
+            let began = self.desk.now();
             let renewal = self.renew().await;
-            if renewal.is_ok() && self.since.is_some_and(|since| since.elapsed() > LAPSED) {
+            let lapsed = |since: Millis| self.desk.now().saturating_sub(since) > millis(LAPSED);
+            if renewal.is_ok() && self.since.is_some_and(lapsed) {
                 self.desk.distrust("its lease lapsed for so long that others may have taken what it held");
             }
             if renewal.as_ref().is_ok_and(|version| *version < self.last) {
@@ -114,7 +116,7 @@ impl Leases {
 
     /// Renews the lease; gives its version.
     async fn renew(&self) -> Result<u64, String> {
-        let (began, suspicions) = (Instant::now(), self.desk.suspicions());
+        let (until, suspicions) = (self.desk.after(VALID), self.desk.suspicions());
         let me = self.desk.read(|ledger| Arc::clone(ledger.me()));
         let api: Api<Lease> = Api::namespaced(self.client.clone(), NAMESPACE);
         let now = OffsetDateTime::now_utc();
@@ -138,9 +140,8 @@ impl Leases {
         if version < self.last {
             return Ok(version);
         }
-        let until = began.checked_add(VALID).unwrap_or(began);
         // Where the API server went away meanwhile, this renewal says nothing of what it is now.
-        let _suspected = self.desk.renewed(self.desk.at(until), suspicions);
+        let _suspected = self.desk.renewed(until, suspicions);
         Ok(version)
     }
 

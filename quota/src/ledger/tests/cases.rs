@@ -177,7 +177,7 @@ fn a_change_of_what_is_the_past_holds_nothing_once_that_is_read() {
         change(5, "new");
         change(4, "late")
     };
-    assert_eq!(both.expired(1, 10), [place.clone()]);
+    assert_eq!(both.expired(1, 10), std::slice::from_ref(&place));
     assert_eq!(of(both.reservations.held(), &account), 4);
     // A read that is newer than the watch says nothing yet.
     both.looked(&place, Some(("u", 8)), 1);
