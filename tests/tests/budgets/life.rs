@@ -16,8 +16,8 @@ async fn secret(secrets: &Api<Secret>, name: &str) -> kube::Result<Secret> {
 
 #[tokio::test]
 async fn an_object_with_a_finalizer_counts_until_it_is_gone() {
-    tenant("kept", "alice", "{hard: {secrets: 1}}", &["kept-one"]).await;
-    let all = secrets("kept-one").await;
+    tenant("lingers", "alice", "{hard: {secrets: 1}}", &["lingers-one"]).await;
+    let all = secrets("lingers-one").await;
     let held: Secret =
         serde_json::from_value(json!({"metadata": {"name": "held", "finalizers": ["example.com/held"]}}))
             .unwrap();

@@ -169,6 +169,36 @@ async fn grants_are_nobodys_to_change_and_are_put_right_again() {
 }
 
 #[tokio::test]
+async fn a_deleted_record_of_grants_is_made_again_and_the_budget_holds() {
+    let names = ["recorded-one", "recorded-two"];
+    tenant("recorded", "alice", "{hard: {configmaps: 12}, enforcement: Native}", &names).await;
+    let sums = Sums::follow(World::shared(), "recorded").await;
+    until_granted("recorded", &names).await;
+    let (one, two) = (until_ready(ALICE, names[0]).await, until_ready(ALICE, names[1]).await);
+    fill(&one, "before", 4).await;
+    let kind = kube::api::ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(
+        "bailey.dev",
+        "v1alpha1",
+        "GrantLedger",
+    ));
+    let records: Api<kube::api::DynamicObject> = Api::all_with(World::shared().client(ADMIN).await, &kind);
+    let all = records.list(&ListParams::default()).await.unwrap();
+    let name = all.iter().map(ResourceExt::name_any).find(|name| name.contains("recorded")).unwrap();
+    let before = records.get(&name).await.unwrap().uid();
+    records.delete(&name, &DeleteParams::default()).await.unwrap();
+    // One comes from each namespace's own, four are there: six are left.
+    fill(&two, "after", 6).await;
+    until("the record is made again", async || {
+        records.get_opt(&name).await.unwrap().is_some_and(|found| found.uid() != before)
+    })
+    .await;
+    assert!(create(&two, "over").await.is_err());
+    assert_eq!(count(&one).await + count(&two).await, 12);
+    let (allowed, charged) = sums.most();
+    assert!(allowed <= 12 && charged <= 12, "{allowed} allowed, {charged} charged");
+}
+
+#[tokio::test]
 async fn a_count_below_what_is_stored_is_refused_and_a_true_one_is_not() {
     tenant("counted", "alice", "{hard: {configmaps: 10}, enforcement: Native}", &["counted-one"]).await;
     let maps = until_ready(ALICE, "counted-one").await;
