@@ -61,6 +61,10 @@ pub struct Counts {
     pub refused: u64,
     /// Requests that ran out of time.
     pub late: u64,
+    /// How often what is known of a kind was held against a list.
+    pub checks: u64,
+    /// Objects that were not known as they are.
+    pub drift: u64,
 }
 
 /// Why a request got nothing.
@@ -232,6 +236,13 @@ impl Desk {
     /// What has happened so far.
     pub fn counts(&self) -> Counts {
         self.lock().counts
+    }
+
+    /// Notes that what is known of a kind was held against a list, and how many objects were not known as they are.
+    pub fn checked(&self, drift: usize) {
+        let mut state = self.lock();
+        state.counts.checks = state.counts.checks.saturating_add(1);
+        state.counts.drift = state.counts.drift.saturating_add(u64::try_from(drift).unwrap_or(u64::MAX));
     }
 
     /// Waits until some domain's shares may have to be written.

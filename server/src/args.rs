@@ -77,6 +77,9 @@ pub struct ServeArgs {
     /// Seconds between two looks at how budgets stand, which are kept in the same file
     #[arg(long, env = "BAILEY_USAGE_INTERVAL", value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub usage_interval: u32,
+    /// Seconds between two checks of what budgets count against a consistent list
+    #[arg(long, env = "BAILEY_QUOTA_CHECK_INTERVAL", value_name = "SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub quota_check_interval: u32,
     /// Whom a refused person may ask, shown in every refusal
     #[arg(long, env = "BAILEY_CONTACT", value_name = "TEXT")]
     pub contact: Option<String>,

@@ -46,6 +46,8 @@ pub(crate) struct QuotaGauges {
     granted: Family<ResultLabels, Counter>,
     writes: Family<ResultLabels, Counter>,
     counts: Family<ResultLabels, Counter>,
+    checks: Counter,
+    drift: Counter,
 }
 
 impl QuotaGauges {
@@ -63,6 +65,8 @@ impl QuotaGauges {
             granted: Family::default(),
             writes: Family::default(),
             counts: Family::default(),
+            checks: Counter::default(),
+            drift: Counter::default(),
         };
         let quota = registry.sub_registry_with_prefix("bailey_quota");
         let Self { budget, used, held, requests, objects, under_way, listed, .. } = &gauges;
@@ -97,6 +101,12 @@ impl QuotaGauges {
             "Counts of the quota controller that were below what is known to be used",
             counts.clone(),
         );
+        quota.register(
+            "checks",
+            "How often what is counted of a kind was held against a consistent list",
+            gauges.checks.clone(),
+        );
+        quota.register("drift", "Objects that were not counted as they are", gauges.drift.clone());
         gauges
     }
 
@@ -133,6 +143,8 @@ impl QuotaGauges {
             let counter = self.requests.get_or_create(&ResultLabels { result });
             counter.inc_by(count.saturating_sub(counter.get()));
         }
+        self.checks.inc_by(counts.checks.saturating_sub(self.checks.get()));
+        self.drift.inc_by(counts.drift.saturating_sub(self.drift.get()));
         self.listed.clear();
         let kinds = self.desk.read(|ledger: &Ledger| {
             let kinds = ledger.counted().into_iter();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use model::{LookupKind, Sources};
@@ -67,7 +68,8 @@ async fn start_cluster(
         "no cluster was found: set KUBECONFIG, run inside a cluster, or read files with --policies DIR",
     )?;
     let control = args.roles.contains(&Role::Controller);
-    let options = ClusterOptions { control, ..ClusterOptions::default() };
+    let quota_check = Duration::from_secs(args.quota_check_interval.into());
+    let options = ClusterOptions { control, quota_check, ..ClusterOptions::default() };
     let cluster = Arc::new(tenancy::cluster::start(client, &options));
     let pool = Arc::clone(&parts.pool);
     cluster.subscribe(move |event| pool.observe(event));

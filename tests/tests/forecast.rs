@@ -20,7 +20,7 @@ async fn a_budget_that_is_used_up_is_written_shown_and_a_metric() {
     let mut settings = Settings::for_cluster(&world.bailey.settings.binary, world.access()).unwrap();
     settings.folder = world.access().folder().join("bailey-usage");
     settings.roles = "admission";
-    settings.extra = ["--usage-interval", "1"].map(str::to_owned).to_vec();
+    settings.extra = ["--usage-interval", "1", "--quota-check-interval", "1"].map(str::to_owned).to_vec();
     let mut component = settings.spawn().unwrap();
     settings.wait_ready(&mut component).unwrap();
 
@@ -51,7 +51,17 @@ async fn a_budget_that_is_used_up_is_written_shown_and_a_metric() {
     let table = forecast(&["--within", "30d"]).text;
     assert!(table.contains("configmaps") && !table.contains("services"), "{table}");
 
-    let (_, metrics) = http::get(settings.http_port, "/metrics").unwrap();
+    // What changed meanwhile was counted as it is, by every check.
+    let (_, metrics) = until_some("what is counted was checked", async || {
+        let of = |name: &str, metrics: &str| -> Option<u64> {
+            let prefix = format!("bailey_quota_{name}_total ");
+            metrics.lines().find_map(|line| line.strip_prefix(&prefix)?.parse().ok())
+        };
+        let answer = http::get(settings.http_port, "/metrics").unwrap();
+        assert_eq!(of("drift", &answer.1), Some(0));
+        (of("checks", &answer.1)? >= 3).then_some(answer)
+    })
+    .await;
     let full = metrics.lines().filter(|line| line.starts_with("bailey_quota_full_in_seconds{"));
     let full: Vec<_> = full.filter(|line| line.contains(r#"tenant="foreseen""#)).collect();
     assert_eq!(full.len(), 3, "{full:?}");

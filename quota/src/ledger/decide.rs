@@ -98,7 +98,7 @@ impl Ledger {
     /// Places whose requests have ended for certain and whose objects were not seen, or where a change starts from what
     /// is the past already, at most so many: to be looked at by a read that starts now, and told to [`Ledger::looked`].
     pub fn expired(&self, now: Millis, most: usize) -> Vec<Place> {
-        self.reservations.expired(now, most, |place| self.objects.version_at(place))
+        self.reservations.expired(now, most, |place| Some(self.objects.at(place)?.version))
     }
 
     /// Takes in what a read of a place found that began at `began`: the uid and the version of the object.

@@ -309,6 +309,16 @@ impl Ledger {
         self.objects.kind(kind)?.version
     }
 
+    /// How many of these are not known as they are; see [`Ledger::known_of`] for those known that are not among them.
+    pub fn unlike(&self, stored: &[(Place, Stored)]) -> usize {
+        stored.iter().filter(|(place, stored)| self.objects.at(place) != Some(stored)).count()
+    }
+
+    /// How many objects of a kind are known.
+    pub fn known_of(&self, kind: &Kind) -> usize {
+        self.objects.kind(kind).map_or(0, |listed| listed.objects.len())
+    }
+
     /// How many objects are known, and for how many places something is under way.
     pub fn size(&self) -> (usize, usize) {
         (self.objects.len(), self.reservations.len())

@@ -58,10 +58,10 @@ impl Objects {
             .flat_map(|(kind, listed)| listed.objects.iter().map(move |(key, stored)| (kind, key, stored)))
     }
 
-    /// The version of the object at a place, as far as it is known.
-    pub(super) fn version_at(&self, place: &Place) -> Option<u64> {
+    /// The object at a place, as far as it is known.
+    pub(super) fn at(&self, place: &Place) -> Option<&Stored> {
         let key = (Arc::clone(&place.namespace), Arc::clone(&place.name));
-        Some(self.kinds.get(&place.kind)?.objects.get(&key)?.version)
+        self.kinds.get(&place.kind)?.objects.get(&key)
     }
 
     /// How many there are.

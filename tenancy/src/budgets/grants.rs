@@ -25,8 +25,13 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 /// Follows the quotas; `listed` becomes true with the first list.
 pub(super) async fn follow_quotas(client: Client, desk: Arc<GrantDesk>, listed: watch::Sender<bool>) {
-    let source =
-        Source { client, group: String::new(), resource: "resourcequotas".to_owned(), metadata_only: false };
+    let source = Source {
+        client,
+        group: String::new(),
+        resource: "resourcequotas".to_owned(),
+        metadata_only: false,
+        check: None,
+    };
     let tell = move |seen| match seen {
         Seen::All(version, objects) => {
             let all = objects.iter().filter_map(read_quota);
@@ -44,15 +49,20 @@ pub(super) async fn follow_quotas(client: Client, desk: Arc<GrantDesk>, listed: 
             }
         }
         // What breaks is listed again.
-        Seen::Listing | Seen::Version(_) | Seen::Broken => {}
+        Seen::Listing | Seen::Version(_) | Seen::Checked(..) | Seen::Broken => {}
     };
     source.follow(tell).await;
 }
 
 /// Follows the records; `listed` becomes true with the first list.
 pub(super) async fn follow_records(client: Client, desk: Arc<GrantDesk>, listed: watch::Sender<bool>) {
-    let source =
-        Source { client, group: GROUP.to_owned(), resource: "grantledgers".to_owned(), metadata_only: false };
+    let source = Source {
+        client,
+        group: GROUP.to_owned(),
+        resource: "grantledgers".to_owned(),
+        metadata_only: false,
+        check: None,
+    };
     let tell = move |seen| match seen {
         // An API server that has just started does not serve them yet: that says nothing of them.
         Seen::All(0, _) => _ = listed.send_replace(true),
@@ -78,7 +88,7 @@ pub(super) async fn follow_records(client: Client, desk: Arc<GrantDesk>, listed:
             }
         }
         // What breaks is listed again.
-        Seen::Listing | Seen::Version(_) | Seen::Broken => {}
+        Seen::Listing | Seen::Version(_) | Seen::Checked(..) | Seen::Broken => {}
     };
     source.follow(tell).await;
 }

@@ -20,6 +20,7 @@ mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Client;
 use model::TenantIndex;
@@ -46,12 +47,13 @@ pub struct Budgets {
     _tasks: Vec<Task>,
 }
 
-/// Starts following tenants and shares; with the objects of tenants, says in them how their budgets stand.
+/// Starts following tenants and shares, and holds what is counted against a list every `check`; with the objects of tenants, says in them how their budgets stand.
 pub(crate) fn start(
     client: Client,
     tenants: watch::Receiver<Arc<TenantIndex>>,
     tenants_listed: watch::Receiver<bool>,
     objects: Option<watch::Receiver<Arc<BTreeMap<String, Tenant>>>>,
+    check: Duration,
     tasks: &Tasks,
 ) -> Budgets {
     // A process that starts again is another one: what the former let in is not known to it.
@@ -61,7 +63,7 @@ pub(crate) fn start(
     let (listed, renewed, synced) =
         (watch::Sender::new(false), watch::Sender::new(false), watch::Sender::new(false));
     let writer = Writer::new(client.clone(), Arc::clone(&desk), is_gone);
-    let usage = usage::Usage::new(client.clone(), Arc::clone(&desk), tasks.clone());
+    let usage = usage::Usage::new(client.clone(), Arc::clone(&desk), check, tasks.clone());
     let leases = leases::Leases::new(client.clone(), Arc::clone(&desk), gone, renewed.clone());
     let shares_listed = listed.subscribe();
     let (quotas, records, pools) =

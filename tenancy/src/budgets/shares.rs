@@ -31,8 +31,13 @@ pub(super) type Gone = Arc<BTreeSet<Arc<str>>>;
 
 /// Tells the ledger of every change of the persisted shares; `listed` becomes true with the first list.
 pub(super) async fn follow(client: Client, desk: Arc<Desk>, listed: watch::Sender<bool>) {
-    let source =
-        Source { client, group: GROUP.to_owned(), resource: "quotaledgers".to_owned(), metadata_only: false };
+    let source = Source {
+        client,
+        group: GROUP.to_owned(),
+        resource: "quotaledgers".to_owned(),
+        metadata_only: false,
+        check: None,
+    };
     let mut marks = BTreeMap::new();
     source
         .follow(move |seen| {
@@ -71,7 +76,7 @@ pub(super) async fn follow(client: Client, desk: Arc<Desk>, listed: watch::Sende
                     }
                 }
                 Seen::Broken => return desk.suspect(),
-                Seen::Version(_) => return,
+                Seen::Version(_) | Seen::Checked(..) => return,
             }
             desk.nudge();
         })

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use kube::Client;
-use kube::api::{Api, DynamicObject, ListParams, Request, WatchEvent, WatchParams};
+use kube::api::{Api, DynamicObject, ListParams, Request, VersionMatch, WatchEvent, WatchParams};
 use kube::discovery::{self, ApiResource};
 use quota::ledger::Kind;
 use serde::Deserialize;
@@ -40,6 +40,8 @@ pub(super) enum Seen {
     Gone(Raw),
     /// That nothing changed up to a version.
     Version(u64),
+    /// All objects again, at the version that what was told last has.
+    Checked(u64, Vec<Raw>),
     /// That the API server went away: it may have another past when it is back.
     Broken,
 }
@@ -51,6 +53,8 @@ pub(super) struct Source {
     pub(super) resource: String,
     /// Whether the objects' metadata is enough.
     pub(super) metadata_only: bool,
+    /// How often what was told is held against a list; `None` for never.
+    pub(super) check: Option<Duration>,
 }
 
 #[derive(Deserialize)]
@@ -122,20 +126,36 @@ impl Source {
 
     async fn list_and_watch(&self, resource: &ApiResource, tell: &mut (impl FnMut(Seen) + Send)) -> Fault {
         tell(Seen::Listing);
-        let mut version = match self.list(resource).await {
+        let mut version = match self.list(resource, None).await {
             Ok((version, objects)) => {
                 tell(Seen::All(version, objects));
                 version
             }
             Err(fault) => return fault,
         };
+        let mut checked = Instant::now();
         loop {
             let began = Instant::now();
+            if self.check.is_some_and(|check| checked.elapsed() >= check) {
+                checked = began;
+                match self.list(resource, Some(version)).await {
+                    Ok((version, objects)) => tell(Seen::Checked(version, objects)),
+                    // The API server keeps no version for ever; whatever else is wrong the watch finds too.
+                    Err(Fault::Expired | Fault::Absent) => {}
+                    Err(Fault::Failed(why)) => {
+                        tracing::warn!(
+                            resource = self.resource,
+                            error = why,
+                            "what is counted cannot be checked"
+                        );
+                    }
+                }
+            }
             let ended = self.watch(resource, &mut version, tell).await;
             // It ends by itself when its time is over. Before that the API server went away, and what it has when it is
             // back may be of another past: all is listed again.
             match ended {
-                Ok(()) if began.elapsed() >= WATCH.mul_f32(0.9) => {}
+                Ok(()) if began.elapsed() >= self.lasts().mul_f32(0.9) => {}
                 Ok(()) => {
                     tell(Seen::Broken);
                     return Fault::Expired;
@@ -148,10 +168,18 @@ impl Source {
         }
     }
 
-    /// Every object, as of one version that is as new as the request.
-    async fn list(&self, resource: &ApiResource) -> Result<(u64, Vec<Raw>), Fault> {
+    /// How long a watch lasts: no longer than until the next check.
+    fn lasts(&self) -> Duration {
+        self.check.map_or(WATCH, |check| check.clamp(Duration::from_secs(1), WATCH))
+    }
+
+    /// Every object, as of a version, or of one that is as new as the request.
+    async fn list(&self, resource: &ApiResource, at: Option<u64>) -> Result<(u64, Vec<Raw>), Fault> {
         let (mut objects, mut version) = (Vec::new(), 0);
         let mut parameters = ListParams::default().limit(PAGE);
+        if let Some(at) = at {
+            parameters = parameters.at(&at.to_string()).matching(VersionMatch::Exact);
+        }
         loop {
             let request = self.request(resource);
             let request = match self.metadata_only {
@@ -171,7 +199,8 @@ impl Source {
             if page.metadata.more.is_empty() {
                 return Ok((version, objects));
             }
-            parameters = parameters.continue_token(&page.metadata.more);
+            // The token has the version.
+            parameters = ListParams::default().limit(PAGE).continue_token(&page.metadata.more);
         }
     }
 
@@ -182,7 +211,8 @@ impl Source {
         version: &mut u64,
         tell: &mut (impl FnMut(Seen) + Send),
     ) -> Result<(), Fault> {
-        let parameters = WatchParams::default().timeout(u32::try_from(WATCH.as_secs()).unwrap_or(u32::MAX));
+        let parameters =
+            WatchParams::default().timeout(u32::try_from(self.lasts().as_secs()).unwrap_or(u32::MAX));
         let request = self.request(resource);
         let request = match self.metadata_only {
             true => request.watch_metadata(&parameters, &version.to_string()),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Client;
 use model::TenantIndex;
@@ -19,10 +20,14 @@ use crate::tasks::{Task, Tasks};
 const WHOLE: [(&str, &str); 4] =
     [("", "pods"), ("", "persistentvolumeclaims"), ("", "services"), ("resource.k8s.io", "resourceclaims")];
 
+/// How many objects are compared at once.
+const CHUNK: usize = 1_000;
+
 /// Follows the tenants, and every kind that some budget is about.
 pub(super) struct Usage {
     client: Client,
     desk: Arc<Desk>,
+    check: Duration,
     tasks: Tasks,
     /// The watches, with the sums that are read.
     following: BTreeMap<Arc<Kind>, (Arc<[Sum]>, Task)>,
@@ -33,9 +38,18 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    pub(super) fn new(client: Client, desk: Arc<Desk>, tasks: Tasks) -> Self {
+    pub(super) fn new(client: Client, desk: Arc<Desk>, check: Duration, tasks: Tasks) -> Self {
         let (following, domains) = (BTreeMap::new(), Arc::default());
-        Self { client, desk, tasks, following, domains, extended: watch::Sender::new(None), classes: None }
+        Self {
+            client,
+            desk,
+            check,
+            tasks,
+            following,
+            domains,
+            extended: watch::Sender::new(None),
+            classes: None,
+        }
     }
 
     /// Begins when the shares are listed: what is listed after them is as new as what they say, or versions went back.
@@ -111,6 +125,7 @@ impl Usage {
             group: "resource.k8s.io".to_owned(),
             resource: "deviceclasses".to_owned(),
             metadata_only: false,
+            check: None,
         };
         let (extended, mut classes) = (self.extended.clone(), BTreeMap::new());
         let follow = source.follow(move |seen| {
@@ -120,7 +135,7 @@ impl Usage {
                 Seen::Gone(object) => {
                     named(&object).into_iter().for_each(|(name, _)| _ = classes.remove(&name));
                 }
-                Seen::Listing | Seen::Version(_) | Seen::Broken => return,
+                Seen::Listing | Seen::Version(_) | Seen::Checked(..) | Seen::Broken => return,
             }
             let names = classes.iter().filter_map(|(class, name)| Some((class.clone(), name.clone()?)));
             let names: ExtendedNames = names.collect();
@@ -140,6 +155,7 @@ impl Usage {
             group: kind.group.clone(),
             resource: kind.resource.clone(),
             metadata_only: !whole,
+            check: Some(self.check),
         };
         let (kind, sums) = (Arc::clone(kind), Arc::clone(sums));
         let (desk, extended) = (Arc::clone(&self.desk), self.extended.borrow().clone().unwrap_or_default());
@@ -218,6 +234,24 @@ impl Reader {
                 desk.suspect();
             }
             Seen::Version(version) => desk.change(|ledger| ledger.bookmark(&self.kind, version)),
+            Seen::Checked(version, objects) => self.check(desk, version, &objects),
+        }
+    }
+
+    /// Holds what is known against what there is, at the same version: they differ by a fault of ours alone.
+    fn check(&mut self, desk: &Desk, version: u64, objects: &[Raw]) {
+        let all: Vec<_> = objects.iter().filter_map(|object| self.stored(object)).collect();
+        // A part at a time: requests are answered in between. Nothing else tells of this kind.
+        let unlike = |part: &[(Place, Stored)]| desk.read(|ledger| ledger.unlike(part));
+        let unlike: usize = all.chunks(CHUNK).map(unlike).sum();
+        let gone = desk.read(|ledger| ledger.known_of(&self.kind)).saturating_sub(all.len());
+        let drift = unlike.saturating_add(gone);
+        desk.checked(drift);
+        if drift > 0 {
+            tracing::error!(kind = %self.kind, version, objects = drift, "what was counted was wrong, and is put right");
+            let all = all.into_iter().map(|(place, stored)| (place.namespace, place.name, stored)).collect();
+            desk.change(|ledger| ledger.replace(&self.kind, version, all));
+            desk.nudge();
         }
     }
 
@@ -253,5 +287,45 @@ impl Reader {
                 (charges, class)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quota::ledger::Ledger;
+
+    use super::*;
+
+    fn raw(name: &str, uid: &str, version: u64) -> Raw {
+        let metadata = serde_json::json!({
+            "name": name, "namespace": "a", "uid": uid, "resourceVersion": version.to_string(),
+        });
+        serde_json::value::to_raw_value(&serde_json::json!({ "metadata": metadata })).unwrap()
+    }
+
+    #[test]
+    fn what_is_counted_wrong_is_found_and_put_right() {
+        let desk = Desk::new(Ledger::new("one"));
+        let kind = Arc::new(Kind::new("", "configmaps"));
+        desk.change(|ledger| {
+            ledger.set_kinds(BTreeMap::from([("configmaps".into(), BTreeSet::from([Arc::clone(&kind)]))]));
+        });
+        let (sums, extended) = (Arc::default(), Arc::default());
+        let mut reader =
+            Reader { kind: Arc::clone(&kind), sums, extended, known: HashSet::new(), horizon: 0, newest: 0 };
+        reader.tell(&desk, Seen::All(5, vec![raw("one", "1", 3), raw("two", "2", 4)]));
+        reader.tell(&desk, Seen::Version(9));
+        let counts = |desk: &Desk| (desk.counts().checks, desk.counts().drift);
+        reader.tell(&desk, Seen::Checked(9, vec![raw("one", "1", 3), raw("two", "2", 4)]));
+        assert_eq!(counts(&desk), (1, 0));
+        // One was made again under its name, one is gone, and one came: as if the watch had lost all of it.
+        reader.tell(&desk, Seen::Checked(9, vec![raw("one", "3", 7), raw("three", "4", 8)]));
+        assert_eq!(counts(&desk), (2, 2));
+        reader.tell(&desk, Seen::Checked(9, vec![raw("one", "3", 7), raw("three", "4", 8)]));
+        assert_eq!(counts(&desk), (3, 2));
+        reader.tell(&desk, Seen::Checked(9, vec![raw("one", "3", 7)]));
+        assert_eq!((counts(&desk), desk.read(|ledger| ledger.known_of(&kind))), ((4, 3), 1));
+        assert_eq!(desk.read(|ledger| ledger.version(&kind)), Some(9));
+        assert_eq!(desk.distrusted(), None, "versions did not go back");
     }
 }

@@ -18,6 +18,7 @@ mod tenants;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -52,11 +53,13 @@ pub struct ClusterOptions {
     pub write_status: bool,
     /// Whether what tenants have is kept as it should be.
     pub control: bool,
+    /// How often what budgets count is held against a consistent list.
+    pub quota_check: Duration,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { page_size: 500, write_status: true, control: true }
+        Self { page_size: 500, write_status: true, control: true, quota_check: Duration::from_secs(3_600) }
     }
 }
 
@@ -105,8 +108,9 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     let held = (holdings.subscribe(), holdings_synced.subscribe());
     watches.push(tasks.spawn("holdings", holdings::run(client.clone(), holdings, holdings_synced)));
     let says = options.control.then(|| of_tenants.observed.clone());
+    let synced = of_tenants.synced.clone();
     let budgets =
-        budgets::start(client.clone(), of_tenants.index.clone(), of_tenants.synced.clone(), says, &tasks);
+        budgets::start(client.clone(), of_tenants.index.clone(), synced, says, options.quota_check, &tasks);
     let excepted = exceptions::Published::new();
     let (exceptions, exceptions_synced) = (excepted.approved.subscribe(), excepted.synced.subscribe());
     let all_exceptions = excepted.all.subscribe();
