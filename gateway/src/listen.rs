@@ -102,8 +102,8 @@ async fn serve_connection(
     let peer = Peer { address, certificate: certificate.map(|leaf| leaf.clone().into_owned()) };
     let two = connection.alpn_protocol() == Some(b"h2");
     let mut stream = TimeoutStream::new(stream);
-    // A client that takes nothing any more is gone.
-    stream.set_write_timeout(Some(gateway.settings.read_patience));
+    // A client that takes nothing any more is gone. Its answers are cut off before, each by itself.
+    stream.set_write_timeout(Some(gateway.settings.read_patience.saturating_mul(2)));
     serve_requests(Box::pin(stream), two, peer, Arc::clone(gateway), watcher).await;
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use tests::{ADMIN, ALICE, BOB, CAROL, World};
+use tests::{ADMIN, ALICE, BOB, CAROL, World, https_client};
 
 use crate::{gateway, text};
 
@@ -36,6 +36,34 @@ async fn kubectl_creates_reads_applies_and_deletes() {
     let direct = World::shared().kubectl(ALICE, &["auth", "whoami", "-o=json"]);
     let direct: serde_json::Value = serde_json::from_slice(&direct.stdout).unwrap();
     assert_eq!(who["status"], direct["status"]);
+}
+
+#[tokio::test]
+async fn answers_come_as_they_are_asked_for() {
+    let gateway = gateway().await;
+    let client = https_client(&World::shared().access().authority());
+    let ask = async |path: &str, header: &str, value: &str| {
+        let request = client.get(gateway.url(path)).bearer_auth(gateway.token(ALICE)).header(header, value);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        (response.headers().clone(), response.version(), response.bytes().await.unwrap())
+    };
+    let (headers, version, body) = ask("/openapi/v2", "Accept-Encoding", "gzip").await;
+    assert_eq!(version, http::Version::HTTP_2);
+    assert_eq!(headers["content-encoding"], "gzip");
+    assert!(body.starts_with(&[0x1f, 0x8b]) && body.len() > 10_000, "{}", body.len());
+    let list = "/api/v1/namespaces/shop-web/configmaps";
+    let (headers, _, body) = ask(list, "Accept", "application/vnd.kubernetes.protobuf").await;
+    assert_eq!(headers["content-type"], "application/vnd.kubernetes.protobuf");
+    assert!(body.starts_with(b"k8s\0"));
+    for name in ["page-one", "page-two"] {
+        let made = gateway.kubectl(ALICE, &["create", "configmap", name, "--namespace=shop-web"]);
+        assert!(made.status.success(), "{}", text(&made));
+    }
+    let paged = ["get", "configmaps", "--chunk-size=1", "-o=name", "--namespace=shop-web", "-v=6"];
+    let paged = text(&gateway.kubectl(ALICE, &paged));
+    assert!(paged.contains("configmap/page-one") && paged.contains("configmap/page-two"), "{paged}");
+    assert!(paged.contains("continue="), "{paged}");
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 //! The gateway in front of a real API server: what tenants' users see of it, and what does not get through.
 
+mod attacks;
+mod identities;
 mod kubectl;
+mod limits;
+mod streams;
+mod wire;
 
 use std::process::Output;
 use std::sync::OnceLock;
