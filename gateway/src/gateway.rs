@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::body::Body;
 use crate::forward::Forward;
 use crate::headers;
-use crate::identity::{self, Peer, Tokens};
+use crate::identity::{self, Issuers, Peer, Tokens};
 use crate::limits::{Accounts, LimitsOf, tenant_of};
 use crate::metrics::{GatewayMetrics, RequestLabels};
 use crate::refusal::Refusal;
@@ -39,6 +39,8 @@ pub struct Settings {
 pub struct Parts {
     /// What sends requests to the API server.
     pub sender: Sender,
+    /// Whose identity tokens are taken.
+    pub issuers: Issuers,
     /// All tenants.
     pub tenants: watch::Receiver<Arc<TenantIndex>>,
     /// Whether they are listed; nobody passes before that.
@@ -54,6 +56,7 @@ pub struct Parts {
 /// The tenants' endpoint in front of the API server.
 pub struct Gateway {
     upstream: Upstream,
+    issuers: Issuers,
     tokens: Tokens,
     tenants: watch::Receiver<Arc<TenantIndex>>,
     synced: watch::Receiver<bool>,
@@ -69,6 +72,7 @@ impl Gateway {
         Self {
             tokens: Tokens::new(upstream.clone(), parts.metrics.clone()),
             upstream,
+            issuers: parts.issuers,
             tenants: parts.tenants,
             synced: parts.synced,
             accounts: Accounts::new(parts.limits_of),
@@ -122,7 +126,7 @@ impl Gateway {
             let message = "only exec, attach, port-forward, proxies and watches may change the protocol";
             return Err(Refusal::new(Code::GatewayRequest, message));
         }
-        let user = identity::identify(&self.tokens, request.headers(), peer).await?;
+        let user = identity::identify(&self.issuers, &self.tokens, request.headers(), peer).await?;
         let tenant = self.tenant(&user, target)?;
         let place = self.accounts.admit(&tenant, &user, target)?;
         let forward = Forward {

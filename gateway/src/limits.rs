@@ -192,3 +192,6 @@ fn too_fast(tenant: &str, user: &str, class: Class, refusal: RateRefusal) -> Ref
         None => refused.with_status(http::StatusCode::FORBIDDEN),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,11 @@ impl GatewayMetrics {
             Unit::Seconds,
             metrics.duration.clone(),
         );
-        registry.register(name("tokens"), "Tokens by what became of them", metrics.tokens.clone());
+        registry.register(
+            name("tokens"),
+            "Tokens for the API server by what became of them",
+            metrics.tokens.clone(),
+        );
         registry.register_with_unit(
             name("answered"),
             "Bytes of the bodies of answers",

@@ -1,6 +1,10 @@
-//! Who a client is, by what proves it: a client certificate, or a token that the API server knows.
+//! Who a client is, by what proves it: a client certificate, a token of an issuer, or one that the API server knows.
 
 mod certificate;
+mod claims;
+mod issuer;
+mod issuers;
+mod provider;
 mod tokens;
 
 use std::net::IpAddr;
@@ -13,6 +17,8 @@ use rustls_pki_types::CertificateDer;
 
 use crate::refusal::Refusal;
 pub(crate) use certificate::user_of;
+pub use issuer::{Issuer, IssuerFault, Mapping};
+pub use issuers::Issuers;
 pub(crate) use tokens::Tokens;
 
 /// The longest token, in bytes.
@@ -30,6 +36,8 @@ pub(crate) struct Peer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Proof {
     Certificate,
+    /// A token of an issuer of identities.
+    Issuer,
     /// The API server said so.
     Review,
 }
@@ -39,6 +47,7 @@ pub(crate) enum Proof {
 /// # Errors
 /// [`Code::GatewayUnauthenticated`] without a valid proof, [`Code::GatewayIdentity`] for somebody as whom nobody acts here.
 pub(crate) async fn identify(
+    issuers: &Issuers,
     tokens: &Tokens,
     headers: &HeaderMap,
     peer: &Peer,
@@ -47,7 +56,11 @@ pub(crate) async fn identify(
         Some(certificate) => (Arc::new(user_of(certificate)?), Proof::Certificate),
         None => {
             let token = headers.get(AUTHORIZATION).ok_or_else(no_proof)?;
-            (tokens.user_of(bearer(token)?, peer.address).await?, Proof::Review)
+            let token = bearer(token)?;
+            match issuers.user_of(token).await {
+                Some(user) => (Arc::new(user?), Proof::Issuer),
+                None => (tokens.user_of(token, peer.address).await?, Proof::Review),
+            }
         }
     };
     permit(&user, proof)?;
@@ -112,7 +125,7 @@ mod tests {
         let refused = |user: UserInfo, proof| {
             permit(&user, proof).is_err_and(|refusal| refusal.code == Code::GatewayIdentity)
         };
-        for proof in [Proof::Certificate, Proof::Review] {
+        for proof in [Proof::Certificate, Proof::Issuer, Proof::Review] {
             for name in
                 ["system:admin", "system:node:a", "system:anonymous", "system:", "system:kube-scheduler"]
             {
@@ -128,7 +141,7 @@ mod tests {
         let account =
             || user("system:serviceaccount:a:b", &["system:serviceaccounts", "system:serviceaccounts:a"]);
         assert!(!refused(account(), Proof::Review));
-        assert!(refused(account(), Proof::Certificate));
+        assert!(refused(account(), Proof::Certificate) && refused(account(), Proof::Issuer));
     }
 
     #[test]

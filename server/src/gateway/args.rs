@@ -19,6 +19,9 @@ pub struct GatewayArgs {
     /// Take tenants' client certificates of this authority, in PEM; none where not given
     #[arg(long, env = "BAILEY_GATEWAY_CLIENT_CA", value_name = "FILE")]
     pub gateway_client_ca: Option<PathBuf>,
+    /// The issuers of identity tokens (OpenID Connect), in YAML; none where not given
+    #[arg(long, env = "BAILEY_GATEWAY_ISSUERS", value_name = "FILE")]
+    pub gateway_issuers: Option<PathBuf>,
     /// Requests per second of each tenant, and how many at once, by class, such as list=5:20; a class not named has no limit
     #[arg(
         long,

@@ -4,6 +4,7 @@
 //! Neither gets the rights of the other.
 
 mod args;
+mod issuers;
 mod upstream;
 
 use std::sync::Arc;
@@ -49,6 +50,7 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let limits_of: LimitsOf = Arc::new(move |_| Arc::clone(&limits));
     let gateway = Arc::new(Gateway::new(Parts {
         sender: upstream::sender(&config)?,
+        issuers: issuers::read(args.gateway.gateway_issuers.as_deref())?,
         tenants: tenants.tenants.clone(),
         synced: tenants.synced.clone(),
         limits_of,

@@ -2,8 +2,10 @@
 
 mod attacks;
 mod identities;
+mod issuers;
 mod kubectl;
 mod limits;
+mod rights;
 mod streams;
 mod wire;
 
