@@ -13,7 +13,7 @@ use crate::forward::Forward;
 use crate::headers;
 use crate::identity::{self, Issuers, Peer, Tokens};
 use crate::limits::{Accounts, LimitsOf, tenant_of};
-use crate::metrics::{GatewayMetrics, RequestLabels};
+use crate::metrics::{GatewayMetrics, LimitLabels, RequestLabels};
 use crate::refusal::Refusal;
 use crate::target::Target;
 use crate::upstream::{Sender, Upstream};
@@ -87,7 +87,9 @@ impl Gateway {
         self.metrics.under_way.set(i64::try_from(requests).unwrap_or(i64::MAX));
         self.metrics.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
         let tenants = Arc::clone(&self.tenants.borrow());
-        self.accounts.retain(|tenant| tenants.tenant(tenant).is_some());
+        for gone in self.accounts.retain(|tenant| tenants.tenant(tenant).is_some()) {
+            self.metrics.forget(&gone);
+        }
     }
 
     /// Answers a request.
@@ -128,7 +130,10 @@ impl Gateway {
         }
         let user = identity::identify(&self.issuers, &self.tokens, request.headers(), peer).await?;
         let tenant = self.tenant(&user, target)?;
-        let place = self.accounts.admit(&tenant, &user, target)?;
+        let place = self.accounts.admit(&tenant, &user, target).inspect_err(|refusal| {
+            let labels = LimitLabels { tenant: tenant.clone(), code: refusal.code.as_str() };
+            self.metrics.limited.get_or_create(&labels).inc();
+        })?;
         let forward = Forward {
             upstream: &self.upstream,
             settings: &self.settings,

@@ -109,11 +109,11 @@ impl Accounts {
         (sum(|use_| &use_.requests), sum(|use_| &use_.streams))
     }
 
-    /// Forgets the tenants that are no more.
-    pub(crate) fn retain(&self, exists: impl Fn(&str) -> bool) {
+    /// Forgets the tenants that are no more, and names them.
+    pub(crate) fn retain(&self, exists: impl Fn(&str) -> bool) -> Vec<String> {
         self.rates.retain(|tenant, _| exists(tenant));
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.retain(|tenant, _| exists(tenant));
+        accounts.extract_if(|tenant, _| !exists(tenant)).map(|(tenant, _)| tenant).collect()
     }
 
     fn now(&self) -> Nanos {

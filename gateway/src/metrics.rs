@@ -1,5 +1,6 @@
-//! What the gateway counts. No label has a value that a client can choose.
+//! What the gateway counts. No label has a value that a client can choose: tenants are named by administrators.
 
+use model::Code;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -22,10 +23,18 @@ pub(crate) struct ReviewLabels {
     pub(crate) result: &'static str,
 }
 
+/// Who is held to a limit, and to which. Forgotten with the tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct LimitLabels {
+    pub(crate) tenant: String,
+    pub(crate) code: &'static str,
+}
+
 /// The metrics of the gateway.
 #[derive(Debug, Clone)]
 pub struct GatewayMetrics {
     pub(crate) requests: Family<RequestLabels, Counter>,
+    pub(crate) limited: Family<LimitLabels, Counter>,
     /// Until the API server's answer begins.
     pub(crate) duration: Histogram,
     pub(crate) tokens: Family<ReviewLabels, Counter>,
@@ -42,6 +51,7 @@ impl GatewayMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             requests: Family::default(),
+            limited: Family::default(),
             duration: Histogram::new(exponential_buckets(0.000_5, 2.0, 18)),
             tokens: Family::default(),
             bytes: Counter::default(),
@@ -53,6 +63,11 @@ impl GatewayMetrics {
         };
         let name = |name: &str| format!("bailey_gateway_{name}");
         registry.register(name("requests"), "Requests by class and result", metrics.requests.clone());
+        registry.register(
+            name("limited"),
+            "Requests refused by a limit, by tenant and code",
+            metrics.limited.clone(),
+        );
         registry.register_with_unit(
             name("duration"),
             "From a request's head to the head of its answer",
@@ -88,5 +103,13 @@ impl GatewayMetrics {
         );
         registry.register(name("streams"), "Open watches and streams", metrics.streams.clone());
         metrics
+    }
+
+    /// Forgets a tenant that is no more.
+    pub(crate) fn forget(&self, tenant: &str) {
+        for code in [Code::GatewayRate, Code::GatewayBusy, Code::GatewayWatches, Code::GatewayPage] {
+            let labels = LimitLabels { tenant: tenant.to_owned(), code: code.as_str() };
+            self.limited.remove(&labels);
+        }
     }
 }

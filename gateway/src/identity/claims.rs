@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn claims() -> Value {
-        let exp = get_current_timestamp() + 600;
+        let exp = get_current_timestamp().saturating_add(600);
         json!({
             "iss": "https://issuer", "aud": ["other", "bailey"], "exp": exp, "email": "a@b", "email_verified": true,
             "groups": ["x", "y"],

@@ -176,7 +176,10 @@ async fn a_reader_that_does_not_read_is_cut_off() {
         stream.write_all(format!("{list} {token}\r\n\r\n").as_bytes()).await.unwrap();
         streams.push(stream);
     }
-    until("both are cut off", async || gateway.metric("bailey_gateway_slow_readers_total") == 2).await;
+    // Over HTTP/2 the connection goes on, and the stream's window is full.
+    let second = list_over_http_2(&gateway).await;
+    until("all are cut off", async || gateway.metric("bailey_gateway_slow_readers_total") == 3).await;
+    drop(second);
     until("nothing is held for them", async || {
         gateway.metric("bailey_gateway_under_way") == 0 && gateway.metric("bailey_gateway_connections") == 0
     })
@@ -191,6 +194,38 @@ async fn a_reader_that_does_not_read_is_cut_off() {
     let gone =
         shared.kubectl(ALICE, &["delete", "configmap", "--all", "--namespace=shop-web", "--wait=false"]);
     assert!(gone.status.success(), "{}", text(&gone));
+}
+
+/// Asks for a list over HTTP/2, and opens no window for it.
+async fn list_over_http_2(gateway: &Gateway) -> crate::wire::Stream {
+    let mut stream = connect(gateway, "h2", None).await.unwrap();
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(SETTINGS, 0, 0, &[]));
+    // `GET`, `https` and `a` of the static table of HPACK; then the path by its name there, and a token.
+    let mut head = vec![0x82, 0x87, 0x41, 1, b'a'];
+    let path = "/api/v1/namespaces/shop-web/configmaps";
+    let token = format!("Bearer {}", gateway.token(ALICE));
+    for (name, value) in [(0x04, path), (0x0f, token.as_str())] {
+        // `authorization` is the 23rd: beyond four bits.
+        head.extend(if name == 0x0f { vec![0x0f, 23 - 15] } else { vec![name] });
+        assert!(value.len() < 127);
+        head.push(u8::try_from(value.len()).unwrap());
+        head.extend(value.as_bytes());
+    }
+    bytes.extend(frame(HEADERS, END_OF_ALL, 1, &head));
+    stream.write_all(&bytes).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let _shared = gateway().await;
+    let gateway = Gateway::start("late", &["--gateway-patience=1"]);
+    let line = "POST /api/v1/namespaces/shop-web/configmaps";
+    let answer =
+        ask(&gateway, ALICE, line, "Content-Type: application/json\r\nContent-Length: 100\r\n", "{").await;
+    assert!(statuses(&answer) == ["408"] && answer.contains("gateway_request"), "{answer}");
+    until("nothing is held for it", async || gateway.metric("bailey_gateway_under_way") == 0).await;
 }
 
 #[tokio::test]

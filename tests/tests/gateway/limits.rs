@@ -50,6 +50,8 @@ async fn a_tenants_rate_is_its_own_whoever_asks() {
     let waited = gateway.kubectl(ALICE, &["get", "configmaps", "--namespace=shop-web"]);
     assert!(waited.status.success(), "{}", text(&waited));
     assert!(gateway.metric(r#"bailey_gateway_requests_total{class="list",result="gateway_rate"}"#) > 0);
+    assert!(gateway.metric(r#"bailey_gateway_limited_total{tenant="shop",code="gateway_rate"}"#) > 0);
+    assert_eq!(gateway.metric(r#"bailey_gateway_limited_total{tenant="bank",code="gateway_rate"}"#), 0);
 }
 
 #[tokio::test]
