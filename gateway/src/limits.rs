@@ -169,7 +169,10 @@ fn check_page(limits: &TenantLimits, target: &Target) -> Result<(), Refusal> {
         Some(asked) => format!("asks for {asked} objects at once"),
         None => "asks for all objects at once".to_owned(),
     };
-    let message = format!("the list {asked}; with `limit={most}` or less, and `continue`, it passes");
+    let message = format!(
+        "the list {asked}; with `limit={most}` or less, with `continue` for the \
+         rest, and without `resourceVersion=0`, which takes no limit, it passes"
+    );
     Err(Refusal::new(Code::GatewayPage, message))
 }
 

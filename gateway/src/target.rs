@@ -127,11 +127,18 @@ impl Query {
         if query.contains(';') {
             return refuse("the query has a `;`, which servers read in different ways: write `%3B`".into());
         }
-        let (mut watch, mut limit) = (None, None);
+        if !escapes_are_whole(query) {
+            return refuse(
+                "the query has a `%` without two hexadecimal digits, which servers read in different ways"
+                    .into(),
+            );
+        }
+        let (mut watch, mut limit, mut version) = (None, None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let place = match name.as_ref() {
                 "watch" => &mut watch,
                 "limit" => &mut limit,
+                "resourceVersion" => &mut version,
                 _ => continue,
             };
             if place.replace(value).is_some() {
@@ -147,8 +154,17 @@ impl Query {
                 Err(_) => return refuse("the query's `limit` is not a whole number".into()),
             },
         };
+        // From its cache the API server gives all of them, whatever the limit.
+        let limit = limit.filter(|_| version.as_deref() != Some("0"));
         Ok(Self { watch, limit })
     }
+}
+
+/// Whether each `%` has its two digits: without them some take it as it is, and the API server drops the parameter.
+fn escapes_are_whole(query: &str) -> bool {
+    let digits =
+        |part: &[u8]| matches!(part, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+    query.split('%').skip(1).all(|part| digits(part.as_bytes()))
 }
 
 /// The parts of the path of a resource.
@@ -314,6 +330,10 @@ mod tests {
             "a=b;watch=1",
             "limit=-1",
             "limit=x",
+            "watch=%zz",
+            "watch=%4",
+            "watch=1%",
+            "resourceVersion=1&resourceVersion=0",
         ] {
             let refusal = read("GET", &format!("/api/v1/pods?{query}")).unwrap_err();
             assert_eq!(refusal.code, Code::GatewayRequest, "{query}");
@@ -332,5 +352,6 @@ mod tests {
             [page("limit=500"), page("limit=0"), page("limit="), page("")],
             [Some(500), None, None, None]
         );
+        assert_eq!([page("limit=5&resourceVersion=0"), page("limit=5&resourceVersion=7")], [None, Some(5)]);
     }
 }

@@ -26,16 +26,19 @@ async fn a_tenants_rate_is_its_own_whoever_asks() {
     let begun = std::time::Instant::now();
     let mut refused = None;
     let mut passed = 0;
-    for number in 0..30 {
+    for number in 0..200 {
         let response = if number % 2 == 0 { get(&gateway, ALICE, shop).await } else { robot().await };
         match response.status().as_u16() {
             429 => refused = Some(response),
             _ => passed += 1,
         }
+        if number >= 30 && refused.is_some() {
+            break;
+        }
     }
     let most = 2 + begun.elapsed().as_secs() + 1;
-    assert!(passed <= most, "{passed} of 30 passed, {most} may");
-    let refused = refused.expect("30 requests take more than the burst");
+    assert!(passed <= most, "{passed} passed, {most} may");
+    let refused = refused.expect("so many requests take more than the burst");
     assert!(refused.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
     let status: Value = refused.json().await.unwrap();
     assert_eq!(status["details"]["causes"][0]["reason"], "gateway_rate");
@@ -44,7 +47,8 @@ async fn a_tenants_rate_is_its_own_whoever_asks() {
         "{status}"
     );
     // Nobody of the other tenant notices, also where shop's users ask for what is bank's.
-    assert_eq!(get(&gateway, ALICE, bank).await.status(), 429);
+    until("shop pays for what it asks of bank", async || get(&gateway, ALICE, bank).await.status() == 429)
+        .await;
     assert_eq!(get(&gateway, BOB, bank).await.status(), 200);
     // kubectl waits and tries again.
     let waited = gateway.kubectl(ALICE, &["get", "configmaps", "--namespace=shop-web"]);
@@ -75,7 +79,17 @@ async fn a_list_says_how_much_it_wants() {
     let _shared = gateway().await;
     let gateway = Gateway::start("pages", &["--gateway-page=10"]);
     let list = "/api/v1/namespaces/shop-web/configmaps";
-    for query in ["", "?limit=0", "?limit=11", "?watch=false"] {
+    let world = World::shared();
+    let made = world.kubectl(ALICE, &["create", "configmap", "of-a-page", "--namespace=shop-web"]);
+    assert!(made.status.success(), "{}", text(&made));
+    // Why it is no way around: from its cache the API server gives all.
+    let cached = async || {
+        let cached = world.kubectl(ALICE, &["get", "--raw", &format!("{list}?limit=1&resourceVersion=0")]);
+        let cached: Value = serde_json::from_slice(&cached.stdout).unwrap();
+        cached["items"].as_array().unwrap().len() > 1
+    };
+    until("the cache has both", cached).await;
+    for query in ["", "?limit=0", "?limit=11", "?watch=false", "?limit=5&resourceVersion=0"] {
         let response = get(&gateway, ALICE, &format!("{list}{query}")).await;
         assert_eq!(response.status(), 400, "{query}");
         assert!(response.text().await.unwrap().contains("gateway_page"));
