@@ -28,7 +28,15 @@ impl Gateway {
     /// When it does not become ready.
     #[must_use]
     pub fn start(name: &str, flags: &[&str]) -> Self {
-        let world = World::shared();
+        Self::start_in(World::shared(), name, flags)
+    }
+
+    /// The same in front of another world.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn start_in(world: &'static World, name: &str, flags: &[&str]) -> Self {
         let access = world.access();
         let [port] = http::free_ports().unwrap_or_else(fail);
         let mut settings = Settings::for_cluster(&world.bailey.settings.binary, access).unwrap_or_else(fail);

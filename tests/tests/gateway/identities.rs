@@ -5,7 +5,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use tests::gateway::Gateway;
-use tests::{ADMIN, World, https_client, until};
+use tests::{ADMIN, ALICE, World, https_client, until};
 
 use crate::wire::{connect, exchange, statuses};
 use crate::{gateway, text};
@@ -61,6 +61,23 @@ async fn a_token_that_is_none_is_refused() {
         assert_eq!(response.headers()["www-authenticate"], "Bearer");
     }
     assert_eq!(client.get(gateway.url("/api")).send().await.unwrap().status(), 401);
+}
+
+#[tokio::test]
+async fn a_storm_of_tokens_keeps_nobody_out() {
+    let _shared = gateway().await;
+    let gateway = Gateway::start("storm", &[]);
+    let client = https_client(&World::shared().access().authority());
+    let ask = async |token: String| {
+        client.get(gateway.url("/version")).bearer_auth(token).send().await.unwrap().status().as_u16()
+    };
+    let storm = futures::future::join_all((0..300).map(|number| ask(format!("made-up-{number}"))));
+    let (answers, alice) = futures::future::join(storm, ask(gateway.token(ALICE))).await;
+    assert_eq!(alice, 200);
+    // Each is told that it is no good, or to come back.
+    assert!(answers.iter().all(|status| [401, 429].contains(status)), "{answers:?}");
+    assert!(gateway.metric(r#"bailey_gateway_tokens_total{result="rejected"}"#) >= 20);
+    assert_eq!(gateway.metric(r#"bailey_gateway_tokens_total{result="accepted"}"#), 1);
 }
 
 fn issuer(name: &str) -> CertifiedIssuer<'static, KeyPair> {

@@ -131,6 +131,11 @@ async fn a_token_of_an_issuer_says_who_somebody_is() {
     let (_, who) = ask(&gateway, &signer.sign(&issuer.claims("ann"))).await;
     let user = &who["status"]["userInfo"];
     assert_eq!((&user["username"], &user["groups"][0]), (&json!("corp:ann"), &json!("corp:staff")));
+    let mut claims = issuer.claims("ann");
+    claims["groups"] = (0..300).map(|number| format!("team-{number}")).chain(["staff".to_owned()]).collect();
+    let (_, who) = ask(&gateway, &signer.sign(&claims)).await;
+    // And that of all users.
+    assert_eq!(who["status"]["userInfo"]["groups"].as_array().unwrap().len(), 302, "{who}");
     let now = get_current_timestamp();
     let wrong = [
         ("exp", json!(now - 60)),

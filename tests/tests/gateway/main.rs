@@ -5,6 +5,7 @@ mod identities;
 mod issuers;
 mod kubectl;
 mod limits;
+mod outage;
 mod rights;
 mod streams;
 mod wire;
