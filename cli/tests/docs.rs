@@ -223,3 +223,19 @@ fn the_deployment_starts_the_daemon_with_flags_that_it_has() {
     let peers: Vec<&server::PeerUrl> = serve.get_many("peers").unwrap().collect();
     assert_eq!((peers[0].host(), peers[0].port()), ("bailey-peers.bailey-system.svc", 8445));
 }
+
+#[test]
+fn the_gateways_deployment_starts_it_with_flags_that_it_has() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/manifests/gateway-deployment.yaml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let deployment = text.split("\n---\n").find(|part| part.contains("kind: Deployment")).unwrap();
+    let object: serde_json::Value = serde_saphyr::from_str(deployment).unwrap();
+    let container = &object["spec"]["template"]["spec"]["containers"][0];
+    let flags = container["args"].as_array().unwrap().iter().map(|flag| flag.as_str().unwrap().to_owned());
+    let matches = cli::Cli::command().no_binary_name(true).try_get_matches_from(flags).unwrap();
+    let serve = matches.subcommand_matches("serve").unwrap();
+    let address = |flag: &str| serve.get_one::<std::net::SocketAddr>(flag).unwrap().port();
+    let ports = container["ports"].as_array().unwrap().iter();
+    let ports: Vec<u64> = ports.map(|port| port["containerPort"].as_u64().unwrap()).collect();
+    assert_eq!(ports, ["gateway_listen", "http_listen"].map(address).map(u64::from));
+}

@@ -85,6 +85,28 @@ pub enum Code {
     QuotaInvalid,
     /// Whether a host name is free could not be found out in time.
     HostnameUnavailable,
+    /// The gateway was asked something that is no ordinary request of Kubernetes' API.
+    GatewayRequest,
+    /// A request's body is larger than the gateway lets through.
+    GatewayTooLarge,
+    /// A client of the gateway wants to act as somebody else.
+    GatewayImpersonation,
+    /// A client of the gateway does not prove who it is.
+    GatewayUnauthenticated,
+    /// A client of the gateway is somebody as whom it does not act.
+    GatewayIdentity,
+    /// A client of the gateway belongs to no tenant.
+    GatewayTenant,
+    /// The tenant or the user sent more requests than its rate allows.
+    GatewayRate,
+    /// The tenant has as many requests under way as it may have.
+    GatewayBusy,
+    /// The tenant has as many watches or streams open as it may have.
+    GatewayWatches,
+    /// A list asks for more at once than it may.
+    GatewayPage,
+    /// The API server did not answer the gateway.
+    GatewayUnavailable,
 }
 
 impl Code {
@@ -130,6 +152,17 @@ impl Code {
         Self::QuotaUnspecified,
         Self::QuotaInvalid,
         Self::HostnameUnavailable,
+        Self::GatewayRequest,
+        Self::GatewayTooLarge,
+        Self::GatewayImpersonation,
+        Self::GatewayUnauthenticated,
+        Self::GatewayIdentity,
+        Self::GatewayTenant,
+        Self::GatewayRate,
+        Self::GatewayBusy,
+        Self::GatewayWatches,
+        Self::GatewayPage,
+        Self::GatewayUnavailable,
     ];
 
     /// The code as it is shown and counted.
@@ -175,6 +208,17 @@ impl Code {
             Self::QuotaUnspecified => "quota_unspecified",
             Self::QuotaInvalid => "quota_invalid",
             Self::HostnameUnavailable => "hostname_unavailable",
+            Self::GatewayRequest => "gateway_request",
+            Self::GatewayTooLarge => "gateway_too_large",
+            Self::GatewayImpersonation => "gateway_impersonation",
+            Self::GatewayUnauthenticated => "gateway_unauthenticated",
+            Self::GatewayIdentity => "gateway_identity",
+            Self::GatewayTenant => "gateway_tenant",
+            Self::GatewayRate => "gateway_rate",
+            Self::GatewayBusy => "gateway_busy",
+            Self::GatewayWatches => "gateway_watches",
+            Self::GatewayPage => "gateway_page",
+            Self::GatewayUnavailable => "gateway_unavailable",
         }
     }
 }
@@ -193,6 +237,6 @@ mod tests {
     fn every_code_has_a_text_of_its_own() {
         let texts: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
-        assert_eq!(Code::ALL.last(), Some(&Code::HostnameUnavailable), "a new code belongs in ALL");
+        assert_eq!(Code::ALL.last(), Some(&Code::GatewayUnavailable), "a new code belongs in ALL");
     }
 }

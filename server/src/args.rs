@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::decisions::PeerUrl;
+use crate::gateway::GatewayArgs;
 
 /// A part of Bailey this process plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -15,6 +16,8 @@ pub enum Role {
     Admission,
     /// Keeps what tenants have in the cluster as it should be.
     Controller,
+    /// Serves tenants in front of the API server; a process of its own, with rights of its own.
+    Gateway,
 }
 
 /// How log lines are written.
@@ -65,6 +68,9 @@ pub struct ServeArgs {
     /// How connections are secured
     #[command(flatten)]
     pub tls: TlsArgs,
+    /// How tenants are served in front of the API server
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
     /// Read policies and bindings from YAML files in this folder, not from a cluster
     #[arg(long, env = "BAILEY_POLICIES", value_name = "DIR")]
     pub policies: Option<PathBuf>,

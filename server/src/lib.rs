@@ -9,6 +9,7 @@ mod args;
 mod certificate_name;
 mod check;
 mod decisions;
+mod gateway;
 mod listen;
 mod listeners;
 mod load;
@@ -24,4 +25,5 @@ mod usage;
 
 pub use args::{EvaluationArgs, LogFormat, PeersArgs, Role, ServeArgs, TlsArgs};
 pub use decisions::{PeerUrl, PeerUrlError};
+pub use gateway::{ClassRate, GatewayArgs};
 pub use serve::serve;

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{EvaluationArgs, ServeArgs};
+use crate::args::{EvaluationArgs, Role, ServeArgs};
 use crate::check::config_check;
 use crate::listeners::Listeners;
 use crate::load::LoadMetrics;
@@ -37,6 +37,9 @@ const GIVE_BACK: Duration = Duration::from_secs(3);
 /// # Errors
 /// When a part cannot start, or one ends that should not; the reason names it.
 pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    if args.roles.contains(&Role::Gateway) {
+        return crate::gateway::serve(args).await;
+    }
     // An error means a provider is installed already, and then there is one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let telemetry = Telemetry::start(args.log_format, args.otlp_endpoint.as_deref())?;

@@ -6,6 +6,7 @@
 
 mod apply;
 pub mod command;
+pub mod gateway;
 mod kinds;
 mod namespace;
 mod outcome;

@@ -18,7 +18,7 @@ const DEPLOY: &str = "deploy";
 /// # Errors
 /// When `deploy/` is incomplete or the API server refuses something.
 pub fn prerequisites(access: &Access) -> Result<()> {
-    for name in ["namespace.yaml", "rbac.yaml", "secret-copies.yaml"] {
+    for name in ["namespace.yaml", "rbac.yaml", "gateway-rbac.yaml", "secret-copies.yaml"] {
         access.apply(&manifest(name)?)?;
     }
     for file in yaml_files(&workspace::root().join(DEPLOY).join("crds"))? {

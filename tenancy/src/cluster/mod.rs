@@ -15,6 +15,7 @@ mod objects;
 mod retry;
 mod state;
 mod tenants;
+mod tenants_alone;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use lookups::Lookups;
 use objects::Objects;
 pub use state::{ClusterState, WatchState};
 use tenants::Tenants;
+pub use tenants_alone::{TenantsAlone, follow_tenants};
 
 pub(crate) use exceptions::All as AllExceptions;
 pub(crate) use holdings::host_kinds;

@@ -53,6 +53,12 @@ impl Access {
         self.kubeconfig_file("bailey")
     }
 
+    /// The kubeconfig of the gateway's service account.
+    #[must_use]
+    pub fn gateway_kubeconfig(&self) -> PathBuf {
+        self.kubeconfig_file("bailey-gateway")
+    }
+
     pub(super) fn kubeconfig_file(&self, name: &str) -> PathBuf {
         self.folder.join("kubeconfig").join(name)
     }

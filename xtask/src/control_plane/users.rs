@@ -29,13 +29,20 @@ pub(super) const BAILEY: User = User {
     groups: &["system:serviceaccounts", "system:serviceaccounts:bailey-system"],
 };
 
-pub(super) const ALL: [(&str, User); 6] = [
+/// What the gateway is known as: the service account of `deploy/manifests/gateway-rbac.yaml`.
+pub(super) const GATEWAY: User = User {
+    name: "system:serviceaccount:bailey-system:bailey-gateway",
+    groups: &["system:serviceaccounts", "system:serviceaccounts:bailey-system"],
+};
+
+pub(super) const ALL: [(&str, User); 7] = [
     ("admin", ADMIN),
     ("alice", ALICE),
     ("bob", BOB),
     ("carol", CAROL),
     ("controller-manager", CONTROLLER_MANAGER),
     ("bailey", BAILEY),
+    ("bailey-gateway", GATEWAY),
 ];
 
 /// The token of a user of this control plane: the secret of the world and the name.

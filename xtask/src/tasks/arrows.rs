@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 /// The allowed arrows between our crates; `*` is every crate.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("policies", &["model"]),
     ("quota", &["model"]),
@@ -14,7 +14,8 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("tenancy", &["model", "quota", "fairness"]),
     ("audit", &["model"]),
     ("admission", &["model", "policies", "quota", "fairness", "audit"]),
-    ("server", &["model", "policies", "quota", "fairness", "tenancy", "audit", "admission"]),
+    ("gateway", &["model", "fairness"]),
+    ("server", &["model", "policies", "quota", "fairness", "tenancy", "audit", "admission", "gateway"]),
     ("cli", &["model", "policies", "quota", "fairness", "tenancy", "audit", "server"]),
     ("tests", &["*"]),
     ("xtask", &[]),

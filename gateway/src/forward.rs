@@ -1,0 +1,132 @@
+//! A request on its way to the API server, and the answer on its way back.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use model::{Code, UserInfo};
+use tower_http::timeout::TimeoutBody;
+
+use crate::body::{Body, Carriage};
+use crate::gateway::Settings;
+use crate::headers::{self, Upgrade};
+use crate::limits::Place;
+use crate::metrics::GatewayMetrics;
+use crate::refusal::Refusal;
+use crate::upstream::Upstream;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What a request is sent on with.
+pub(crate) struct Forward<'a> {
+    pub(crate) upstream: &'a Upstream,
+    pub(crate) settings: &'a Settings,
+    pub(crate) metrics: &'a GatewayMetrics,
+    pub(crate) user: &'a UserInfo,
+    pub(crate) from: IpAddr,
+    pub(crate) upgrade: Option<Upgrade>,
+}
+
+impl Forward<'_> {
+    /// Sends it on and gives the answer; the place is held until that has ended.
+    pub(crate) async fn run(
+        &self,
+        mut request: Request<Incoming>,
+        place: Place,
+    ) -> Result<Response<Body>, Refusal> {
+        let client = self.upgrade.map(|_| hyper::upgrade::on(&mut request));
+        let (parts, body) = request.into_parts();
+        let body = self.request_body(&parts, body)?;
+        let request = Request::from_parts(self.head(parts)?, body);
+        let mut response = self.upstream.send(request).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let (Some(client), Some(upgrade)) = (client, self.upgrade) else {
+                return Err(Refusal::unavailable(
+                    StatusCode::BAD_GATEWAY,
+                    "the API server changed the protocol unasked",
+                ));
+            };
+            let server = hyper::upgrade::on(&mut response);
+            tokio::spawn(tunnel(client, server, place));
+            return Ok(switched(response, upgrade));
+        }
+        let (mut head, body) = response.into_parts();
+        headers::hop_by_hop(&mut head.headers);
+        let pace = place.pace.clone();
+        let carriage = Carriage {
+            patience: self.settings.read_patience,
+            pace,
+            place,
+            bytes: self.metrics.bytes.clone(),
+            slow: self.metrics.slow.clone(),
+        };
+        Ok(Response::from_parts(head, carriage.carry(body)))
+    }
+
+    /// The client's body, no longer and no slower than it may be.
+    fn request_body(&self, parts: &Parts, body: Incoming) -> Result<Body, Refusal> {
+        let most = self.settings.body_bytes;
+        let said =
+            parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if said.is_some_and(|said| said > most as u64) {
+            let message = format!("the body is longer than the {most} bytes that the gateway lets through");
+            return Err(Refusal::new(Code::GatewayTooLarge, message));
+        }
+        if hyper::body::Body::is_end_stream(&body) {
+            return Ok(Body::new(Empty::new().map_err(|never| match never {})));
+        }
+        // Boxed: its timer does not move.
+        let timed = Box::pin(TimeoutBody::new(self.settings.write_patience, body));
+        Ok(Body::new(Limited::new(timed, most)))
+    }
+
+    /// The head as the API server gets it.
+    fn head(&self, mut parts: Parts) -> Result<Parts, Refusal> {
+        headers::strip(&mut parts.headers);
+        headers::impersonate(&mut parts.headers, self.user)?;
+        let from = HeaderValue::try_from(self.from.to_string());
+        parts.headers.insert(FORWARDED_FOR, from.unwrap_or_else(|_| HeaderValue::from_static("unknown")));
+        if let Some(upgrade) = self.upgrade {
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            parts.headers.insert(UPGRADE, HeaderValue::from_static(upgrade.as_str()));
+        }
+        parts.version = http::Version::HTTP_11;
+        let target = parts.uri.path_and_query().cloned();
+        parts.uri = target.map_or_else(Uri::default, Uri::from);
+        // What the connection to the client knows does not concern the other.
+        parts.extensions = http::Extensions::new();
+        Ok(parts)
+    }
+}
+
+/// The answer that lets the client change the protocol too.
+fn switched(response: Response<Incoming>, upgrade: Upgrade) -> Response<Body> {
+    let (mut head, _) = response.into_parts();
+    headers::hop_by_hop(&mut head.headers);
+    head.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    head.headers.insert(UPGRADE, HeaderValue::from_static(upgrade.as_str()));
+    head.extensions = http::Extensions::new();
+    Response::from_parts(head, Body::new(Empty::new().map_err(|never| match never {})))
+}
+
+/// Passes bytes both ways until both ends are done.
+async fn tunnel(client: hyper::upgrade::OnUpgrade, server: hyper::upgrade::OnUpgrade, place: Place) {
+    const HANDSHAKE: Duration = Duration::from_secs(10);
+    let both = async { tokio::try_join!(client, server) };
+    match tokio::time::timeout(HANDSHAKE, both).await {
+        Ok(Ok((client, server))) => {
+            let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
+            if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut server).await {
+                tracing::debug!(%error, "a tunnel ended with an error");
+            }
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "a connection did not change its protocol"),
+        Err(_) => tracing::debug!("a connection did not change its protocol in time"),
+    }
+    drop(place);
+}

@@ -1,0 +1,173 @@
+//! One request, from its head to the head of its answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use model::{Code, TenantIndex, UserInfo};
+use tokio::sync::watch;
+
+use crate::body::Body;
+use crate::forward::Forward;
+use crate::headers;
+use crate::identity::{self, Issuers, Peer, Tokens};
+use crate::limits::{Accounts, LimitsOf, tenant_of};
+use crate::metrics::{GatewayMetrics, LimitLabels, RequestLabels};
+use crate::refusal::Refusal;
+use crate::target::Target;
+use crate::upstream::{Sender, Upstream};
+
+/// How a gateway behaves to everybody.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The longest body of a request, in bytes.
+    pub body_bytes: usize,
+    /// How long a client may take to read one piece of an answer.
+    pub read_patience: Duration,
+    /// How long a client may take to send one piece of a body.
+    pub write_patience: Duration,
+    /// The most connections from one address.
+    pub connections_per_address: usize,
+    /// The most connections in all.
+    pub connections: usize,
+    /// Whom a refused person may ask, shown in every refusal.
+    pub contact: Option<String>,
+}
+
+/// What a gateway is made of.
+pub struct Parts {
+    /// What sends requests to the API server.
+    pub sender: Sender,
+    /// Whose identity tokens are taken.
+    pub issuers: Issuers,
+    /// All tenants.
+    pub tenants: watch::Receiver<Arc<TenantIndex>>,
+    /// Whether they are listed; nobody passes before that.
+    pub synced: watch::Receiver<bool>,
+    /// What each may do.
+    pub limits_of: LimitsOf,
+    /// How it behaves.
+    pub settings: Settings,
+    /// What it counts.
+    pub metrics: GatewayMetrics,
+}
+
+/// The tenants' endpoint in front of the API server.
+pub struct Gateway {
+    upstream: Upstream,
+    issuers: Issuers,
+    tokens: Tokens,
+    tenants: watch::Receiver<Arc<TenantIndex>>,
+    synced: watch::Receiver<bool>,
+    accounts: Accounts,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: GatewayMetrics,
+}
+
+impl Gateway {
+    /// A gateway of these parts.
+    pub fn new(parts: Parts) -> Self {
+        let upstream = Upstream(parts.sender);
+        Self {
+            tokens: Tokens::new(upstream.clone(), parts.metrics.clone()),
+            upstream,
+            issuers: parts.issuers,
+            tenants: parts.tenants,
+            synced: parts.synced,
+            accounts: Accounts::new(parts.limits_of),
+            settings: parts.settings,
+            metrics: parts.metrics,
+        }
+    }
+
+    /// Sets the gauges to how it stands now, and forgets the tenants that are no more.
+    pub fn sample(&self) {
+        let (requests, streams) = self.accounts.under_way();
+        self.metrics.under_way.set(i64::try_from(requests).unwrap_or(i64::MAX));
+        self.metrics.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
+        let tenants = Arc::clone(&self.tenants.borrow());
+        for gone in self.accounts.retain(|tenant| tenants.tenant(tenant).is_some()) {
+            self.metrics.forget(&gone);
+        }
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        let started = Instant::now();
+        let target = Target::read(request.method(), request.uri());
+        let class = target.as_ref().map_or("unread", |target| target.class.as_str());
+        let answer = match target {
+            Ok(target) => self.pass(request, peer, &target).await,
+            Err(refusal) => Err(refusal),
+        };
+        let (response, result) = match answer {
+            Ok(response) => {
+                let result = range(response.status());
+                (response, result)
+            }
+            Err(refusal) => {
+                tracing::debug!(code = %refusal.code, message = refusal.message, "refused");
+                (refusal.response(self.settings.contact.as_deref()), refusal.code.as_str())
+            }
+        };
+        self.metrics.requests.get_or_create(&RequestLabels { class, result }).inc();
+        self.metrics.duration.observe(started.elapsed().as_secs_f64());
+        response
+    }
+
+    /// The whole path.
+    async fn pass(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+        target: &Target,
+    ) -> Result<Response<Body>, Refusal> {
+        let upgrade = headers::check(&request)?;
+        if upgrade.is_some() && !target.is_long_running() {
+            let message = "only exec, attach, port-forward, proxies and watches may change the protocol";
+            return Err(Refusal::new(Code::GatewayRequest, message));
+        }
+        let user = identity::identify(&self.issuers, &self.tokens, request.headers(), peer).await?;
+        let tenant = self.tenant(&user, target)?;
+        let place = self.accounts.admit(&tenant, &user, target).inspect_err(|refusal| {
+            let labels = LimitLabels { tenant: tenant.clone(), code: refusal.code.as_str() };
+            self.metrics.limited.get_or_create(&labels).inc();
+        })?;
+        let forward = Forward {
+            upstream: &self.upstream,
+            settings: &self.settings,
+            metrics: &self.metrics,
+            user: &user,
+            from: peer.address,
+            upgrade,
+        };
+        forward.run(request, place).await
+    }
+
+    fn tenant(&self, user: &UserInfo, target: &Target) -> Result<String, Refusal> {
+        if !*self.synced.borrow() {
+            let message = "the gateway is starting: it does not know the tenants yet";
+            return Err(Refusal::new(Code::NotReady, message).after(Duration::from_secs(2)));
+        }
+        let index = Arc::clone(&self.tenants.borrow());
+        tenant_of(&index, user, target.namespace.as_deref()).ok_or_else(|| {
+            let message = format!(
+                "user {:?} belongs to no tenant, and this endpoint is for tenants; an owner of a tenant can make you a \
+                 member, and everybody else uses the API server's own address",
+                user.username
+            );
+            Refusal::new(Code::GatewayTenant, message)
+        })
+    }
+}
+
+const fn range(status: http::StatusCode) -> &'static str {
+    match status.as_u16() {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
+}

@@ -1,0 +1,357 @@
+//! What a request is about, read as the API server reads it, or refused: nothing here is guessed.
+//!
+//! The gateway counts a request by its path and query. Whoever could make it read them otherwise than the API server does
+//! would pass a watch for a read. So a path has one spelling: what two servers might read in two ways does not pass.
+
+use std::borrow::Cow;
+
+use fairness::rates::Class;
+use http::{Method, Uri};
+use model::Code;
+use percent_encoding::percent_decode_str;
+
+use crate::refusal::Refusal;
+
+/// The longest path and query, in bytes.
+pub(crate) const MAX_TARGET: usize = 16 << 10;
+
+/// What a request does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    List,
+    Watch,
+    Write,
+}
+
+/// What a request is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) verb: Verb,
+    pub(crate) class: Class,
+    /// The namespace it is in; of a Namespace itself, its own name.
+    pub(crate) namespace: Option<String>,
+    /// The most objects that a list asks for; `None` for all.
+    pub(crate) page: Option<u64>,
+}
+
+impl Target {
+    /// Whether it stays open as long as the client likes.
+    pub(crate) fn is_long_running(&self) -> bool {
+        self.verb == Verb::Watch || self.class == Class::Exec
+    }
+
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// [`Code::GatewayRequest`] where its path or query has more than one reading, or its method is none of Kubernetes'.
+    pub(crate) fn read(method: &Method, uri: &Uri) -> Result<Self, Refusal> {
+        let length = uri.path_and_query().map_or(0, |both| both.as_str().len());
+        if length > MAX_TARGET {
+            let message = format!("the path and query have {length} bytes; at most {MAX_TARGET} pass");
+            return Err(
+                Refusal::new(Code::GatewayTooLarge, message).with_status(http::StatusCode::URI_TOO_LONG)
+            );
+        }
+        let segments = segments(uri.path())?;
+        let query = Query::read(uri.query().unwrap_or_default())?;
+        let segments: Vec<&str> = segments.iter().map(Cow::as_ref).collect();
+        let resource = Resource::of(&segments);
+        let verb = verb(method, resource.as_ref(), query.watch)?;
+        let Some(resource) = resource else {
+            let class = if verb == Verb::Write { Class::Write } else { Class::Read };
+            return Ok(Self { verb, class, namespace: None, page: None });
+        };
+        let class = resource.class(verb);
+        Ok(Self { verb, class, namespace: resource.namespace.map(str::to_owned), page: query.limit })
+    }
+}
+
+fn verb(method: &Method, resource: Option<&Resource<'_>>, watch: bool) -> Result<Verb, Refusal> {
+    match *method {
+        Method::GET | Method::HEAD => Ok(match resource {
+            Some(resource) if resource.watch => Verb::Watch,
+            Some(resource) if resource.name.is_none() && watch => Verb::Watch,
+            Some(resource) if resource.name.is_none() => Verb::List,
+            _ => Verb::Get,
+        }),
+        Method::OPTIONS => Ok(Verb::Get),
+        Method::POST | Method::PUT | Method::PATCH | Method::DELETE => Ok(Verb::Write),
+        _ => {
+            let message = format!("the method {method} is none of Kubernetes' API");
+            Err(Refusal::new(Code::GatewayRequest, message).with_status(http::StatusCode::METHOD_NOT_ALLOWED))
+        }
+    }
+}
+
+/// The decoded parts of a path.
+fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, Refusal> {
+    let refuse = |what: &str| {
+        let message = format!("the path is not one that the API server has in just one reading: it {what}");
+        Err(Refusal::new(Code::GatewayRequest, message))
+    };
+    let Some(rest) = path.strip_prefix('/') else { return refuse("does not begin with `/`") };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if rest.is_empty() {
+        return if path == "/" { Ok(Vec::new()) } else { refuse("has an empty part (`//`)") };
+    }
+    let mut segments = Vec::new();
+    for part in rest.split('/') {
+        let Ok(decoded) = percent_decode_str(part).decode_utf8() else { return refuse("is not UTF-8") };
+        match decoded.as_ref() {
+            "" => return refuse("has an empty part (`//`)"),
+            "." | ".." => return refuse("has a part `.` or `..`"),
+            _ => {}
+        }
+        if decoded.contains(['/', '\\', ';', '%', '?', '#']) {
+            return refuse("has one of `/ \\ ; % ? #` in a part, or encoded");
+        }
+        if decoded.chars().any(char::is_control) {
+            return refuse("has a control character");
+        }
+        segments.push(decoded);
+    }
+    Ok(segments)
+}
+
+/// What counts of a query.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Query {
+    watch: bool,
+    limit: Option<u64>,
+}
+
+impl Query {
+    fn read(query: &str) -> Result<Self, Refusal> {
+        let refuse = |message: String| Err(Refusal::new(Code::GatewayRequest, message));
+        if query.contains(';') {
+            return refuse("the query has a `;`, which servers read in different ways: write `%3B`".into());
+        }
+        if !escapes_are_whole(query) {
+            return refuse(
+                "the query has a `%` without two hexadecimal digits, which servers read in different ways"
+                    .into(),
+            );
+        }
+        let (mut watch, mut limit, mut version) = (None, None, None);
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let place = match name.as_ref() {
+                "watch" => &mut watch,
+                "limit" => &mut limit,
+                "resourceVersion" => &mut version,
+                _ => continue,
+            };
+            if place.replace(value).is_some() {
+                return refuse(format!("the query has `{name}` more than once"));
+            }
+        }
+        // As the API server reads it: anything but these two asks for a watch.
+        let watch = watch.is_some_and(|value| !matches!(value.to_lowercase().as_str(), "false" | "0"));
+        let limit = match limit.as_deref() {
+            None | Some("" | "0") => None,
+            Some(text) => match text.parse::<u64>() {
+                Ok(limit) => Some(limit),
+                Err(_) => return refuse("the query's `limit` is not a whole number".into()),
+            },
+        };
+        // From its cache the API server gives all of them, whatever the limit.
+        let limit = limit.filter(|_| version.as_deref() != Some("0"));
+        Ok(Self { watch, limit })
+    }
+}
+
+/// Whether each `%` has its two digits: without them some take it as it is, and the API server drops the parameter.
+fn escapes_are_whole(query: &str) -> bool {
+    let digits =
+        |part: &[u8]| matches!(part, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+    query.split('%').skip(1).all(|part| digits(part.as_bytes()))
+}
+
+/// The parts of the path of a resource.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Resource<'a> {
+    group: &'a str,
+    namespace: Option<&'a str>,
+    resource: &'a str,
+    name: Option<&'a str>,
+    subresource: Option<&'a str>,
+    /// Of the old form `/api/v1/watch/…`.
+    watch: bool,
+    /// Of the old form `/api/v1/proxy/…`.
+    proxy: bool,
+}
+
+impl<'a> Resource<'a> {
+    /// The resource that a path names; `None` where it names none.
+    fn of(segments: &[&'a str]) -> Option<Self> {
+        let (group, mut rest) = match segments {
+            ["api", _version, rest @ ..] => ("", rest),
+            ["apis", group, _version, rest @ ..] => (*group, rest),
+            _ => return None,
+        };
+        let mut found = Self { group, ..Self::default() };
+        match rest {
+            ["watch", more @ ..] if !more.is_empty() => (found.watch, rest) = (true, more),
+            ["proxy", more @ ..] if !more.is_empty() => (found.proxy, rest) = (true, more),
+            _ => {}
+        }
+        if let ["namespaces", namespace, more @ ..] = rest {
+            found.namespace = Some(namespace);
+            if !matches!(more, [] | ["status" | "finalize", ..]) {
+                rest = more;
+            }
+        }
+        let (resource, rest) = rest.split_first()?;
+        found.resource = resource;
+        found.name = rest.first().copied();
+        found.subresource = rest.get(1).copied();
+        Some(found)
+    }
+
+    fn class(&self, verb: Verb) -> Class {
+        let stream = matches!(
+            (self.resource, self.subresource),
+            ("pods", Some("exec" | "attach" | "portforward" | "log"))
+                | ("pods" | "services" | "nodes", Some("proxy"))
+        );
+        if stream || self.proxy {
+            return Class::Exec;
+        }
+        match verb {
+            Verb::Get => Class::Read,
+            Verb::List => Class::List,
+            Verb::Watch => Class::Watch,
+            Verb::Write if self.resource == "events" => Class::Event,
+            Verb::Write if self.is_token() => Class::Token,
+            Verb::Write => Class::Write,
+        }
+    }
+
+    /// Whether it asks who somebody is or what they may, or for a token.
+    fn is_token(&self) -> bool {
+        matches!(self.group, "authentication.k8s.io" | "authorization.k8s.io")
+            || (self.resource, self.subresource) == ("serviceaccounts", Some("token"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(method: &str, target: &str) -> Result<Target, Refusal> {
+        Target::read(&method.parse().unwrap(), &target.parse().unwrap())
+    }
+
+    fn read_as(method: &str, target: &str) -> (Verb, Class, Option<String>) {
+        let target = read(method, target).unwrap();
+        (target.verb, target.class, target.namespace)
+    }
+
+    fn within(namespace: &str) -> Option<String> {
+        Some(namespace.to_owned())
+    }
+
+    #[test]
+    fn requests_are_read_as_the_api_server_reads_them() {
+        let cases = [
+            ("GET", "/version", Verb::Get, Class::Read, None),
+            ("GET", "/", Verb::Get, Class::Read, None),
+            ("GET", "/api", Verb::Get, Class::Read, None),
+            ("GET", "/apis/apps/v1", Verb::Get, Class::Read, None),
+            ("GET", "/api/v1/pods", Verb::List, Class::List, None),
+            ("GET", "/api/v1/pods/", Verb::List, Class::List, None),
+            ("GET", "/api/v1/namespaces/a/pods?watch=true", Verb::Watch, Class::Watch, within("a")),
+            ("GET", "/api/v1/namespaces/a/pods?watch", Verb::Watch, Class::Watch, within("a")),
+            ("GET", "/api/v1/namespaces/a/pods?%77atch=1", Verb::Watch, Class::Watch, within("a")),
+            ("GET", "/api/v1/namespaces/a/pods?watch=False", Verb::List, Class::List, within("a")),
+            ("GET", "/api/v1/watch/namespaces/a/pods", Verb::Watch, Class::Watch, within("a")),
+            ("GET", "/api/v1/namespaces/a/pods/p?watch=1", Verb::Get, Class::Read, within("a")),
+            ("GET", "/api/v1/namespaces/a", Verb::Get, Class::Read, within("a")),
+            ("PUT", "/api/v1/namespaces/a/finalize", Verb::Write, Class::Write, within("a")),
+            ("GET", "/api/v1/namespaces", Verb::List, Class::List, None),
+            ("POST", "/api/v1/namespaces/a/events", Verb::Write, Class::Event, within("a")),
+            ("PATCH", "/apis/events.k8s.io/v1/namespaces/a/events/e", Verb::Write, Class::Event, within("a")),
+            ("POST", "/api/v1/namespaces/a/serviceaccounts/s/token", Verb::Write, Class::Token, within("a")),
+            (
+                "POST",
+                "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+                Verb::Write,
+                Class::Token,
+                None,
+            ),
+            ("POST", "/api/v1/namespaces/a/pods/p/exec?command=ls", Verb::Write, Class::Exec, within("a")),
+            ("GET", "/api/v1/namespaces/a/pods/p/log?follow=true", Verb::Get, Class::Exec, within("a")),
+            ("GET", "/api/v1/namespaces/a/services/s:80/proxy/x/y", Verb::Get, Class::Exec, within("a")),
+            ("GET", "/api/v1/proxy/namespaces/a/services/s", Verb::Get, Class::Exec, within("a")),
+            ("DELETE", "/api/v1/namespaces/a/pods", Verb::Write, Class::Write, within("a")),
+            (
+                "GET",
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:a%20b",
+                Verb::Get,
+                Class::Read,
+                None,
+            ),
+        ];
+        for (method, target, verb, class, namespace) in cases {
+            assert_eq!(read_as(method, target), (verb, class, namespace), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn what_has_two_readings_is_refused() {
+        let paths = [
+            "//api/v1/pods",
+            "/api//v1/pods",
+            "/api/v1/pods//",
+            "/api/v1/../v1/pods",
+            "/api/v1/%2e%2e/pods",
+            "/api/v1/%2E/pods",
+            "/api/v1/namespaces/a%2fpods",
+            "/api/v1/namespaces/a%2Fpods",
+            "/api/v1;x=y/pods",
+            "/api/v1/pods%3bx",
+            "/api/v1/pods%00",
+            "/api/v1/pods%0d%0aX-Remote-User:%20a",
+            "/api/v1/%252e%252e/pods",
+            "/api/v1/a%5cb",
+            "/api/v1/pods%3fwatch=1",
+            "/api/v1/pods%23",
+            "/api/v1/%ff",
+            "/api/v1/%zz",
+        ];
+        for path in paths {
+            let refusal = read("GET", path).unwrap_err();
+            assert_eq!((refusal.code, refusal.status.as_u16()), (Code::GatewayRequest, 400), "{path}");
+        }
+        for query in [
+            "watch=0&watch=1",
+            "watch=false&%77atch=1",
+            "limit=1&limit=9",
+            "a=b;watch=1",
+            "limit=-1",
+            "limit=x",
+            "watch=%zz",
+            "watch=%4",
+            "watch=1%",
+            "resourceVersion=1&resourceVersion=0",
+        ] {
+            let refusal = read("GET", &format!("/api/v1/pods?{query}")).unwrap_err();
+            assert_eq!(refusal.code, Code::GatewayRequest, "{query}");
+        }
+        for method in ["TRACE", "CONNECT", "PROPFIND", "get"] {
+            assert_eq!(read(method, "/api").unwrap_err().status, 405, "{method}");
+        }
+        let long = format!("/api/v1/pods?fieldSelector={}", "x".repeat(MAX_TARGET));
+        assert_eq!(read("GET", &long).unwrap_err().status, 414);
+    }
+
+    #[test]
+    fn pages_are_read_as_the_api_server_reads_them() {
+        let page = |query: &str| read("GET", &format!("/api/v1/pods?{query}")).unwrap().page;
+        assert_eq!(
+            [page("limit=500"), page("limit=0"), page("limit="), page("")],
+            [Some(500), None, None, None]
+        );
+        assert_eq!([page("limit=5&resourceVersion=0"), page("limit=5&resourceVersion=7")], [None, Some(5)]);
+    }
+}

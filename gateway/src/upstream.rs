@@ -1,0 +1,98 @@
+//! The API server, as the gateway asks it.
+//!
+//! HTTP/1.1 only: each request under way has a connection of its own. Over HTTP/2 all tenants would share the streams of a
+//! few connections, and the watches of one could leave none to the others.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, ServiceExt as _};
+
+use crate::body::Body;
+use crate::refusal::Refusal;
+
+/// How long the head of an answer may take: longer than the API server lets a request take.
+const PATIENCE: Duration = Duration::from_secs(75);
+/// How long the answer to the gateway's own questions may take.
+const OWN_PATIENCE: Duration = Duration::from_secs(10);
+/// The longest answer to those, in bytes.
+const OWN_ANSWER: usize = 1 << 20;
+
+/// What sends requests to the API server, with the gateway's own credentials; their targets are paths.
+pub type Sender = BoxCloneSyncService<Request<Body>, Response<Incoming>, BoxError>;
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, BoxError>> + Send>>;
+
+/// The API server.
+#[derive(Clone)]
+pub(crate) struct Upstream(pub(crate) Sender);
+
+impl Upstream {
+    /// Sends a request on. It was not refused yet, so the error is for the client.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Refusal> {
+        match tokio::time::timeout(PATIENCE, self.begin(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(failed(&error)),
+            Err(_) => {
+                let message = "the API server did not answer in time";
+                Err(Refusal::unavailable(StatusCode::GATEWAY_TIMEOUT, message))
+            }
+        }
+    }
+
+    /// Of a named type, which the compiler needs to see that whoever waits may move between threads.
+    fn begin(&self, request: Request<Body>) -> Answer {
+        Box::pin(self.0.clone().oneshot(request))
+    }
+
+    /// Asks a question of the gateway's own.
+    pub(crate) async fn post_json(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<(StatusCode, Bytes), Refusal> {
+        let unavailable = |why: &dyn std::fmt::Display| {
+            tracing::error!(path, %why, "the API server does not answer");
+            Refusal::unavailable(StatusCode::SERVICE_UNAVAILABLE, "the API server does not answer now")
+        };
+        let body = Full::new(Bytes::from(body.to_string())).map_err(|never| match never {});
+        let request = Request::builder().method(Method::POST).uri(path);
+        let request = request.header(CONTENT_TYPE, "application/json").body(Body::new(body));
+        let request = request.map_err(|error| unavailable(&error))?;
+        let ask = async {
+            let response = self.begin(request).await?;
+            let (head, body) = response.into_parts();
+            let bytes = Limited::new(body, OWN_ANSWER).collect().await?.to_bytes();
+            Ok::<_, BoxError>((head.status, bytes))
+        };
+        match tokio::time::timeout(OWN_PATIENCE, ask).await {
+            Ok(answer) => answer.map_err(|error| unavailable(&error)),
+            Err(late) => Err(unavailable(&late)),
+        }
+    }
+}
+
+/// Why a request got no answer: the client's body was at fault, or the API server is.
+fn failed(error: &BoxError) -> Refusal {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
+    while let Some(error) = cause {
+        if error.is::<http_body_util::LengthLimitError>() {
+            let message = "the body is longer than the gateway lets through";
+            return Refusal::new(model::Code::GatewayTooLarge, message);
+        }
+        if error.is::<tower_http::timeout::TimeoutError>() {
+            let message = "the body did not come in time";
+            return Refusal::new(model::Code::GatewayRequest, message)
+                .with_status(StatusCode::REQUEST_TIMEOUT);
+        }
+        cause = error.source();
+    }
+    tracing::warn!(error, "a request got no answer of the API server");
+    Refusal::unavailable(StatusCode::BAD_GATEWAY, "the API server does not answer now")
+}

@@ -1,0 +1,47 @@
+//! The gateway in front of a real API server: what tenants' users see of it, and what does not get through.
+
+mod attacks;
+mod identities;
+mod issuers;
+mod kubectl;
+mod limits;
+mod outage;
+mod rights;
+mod streams;
+mod wire;
+
+use std::process::Output;
+use std::sync::OnceLock;
+
+use tests::gateway::Gateway;
+use tests::{ALICE, Tenant, World, give_namespace};
+use tokio::sync::OnceCell;
+
+static GATEWAY: OnceLock<Gateway> = OnceLock::new();
+static TENANT: OnceCell<()> = OnceCell::const_new();
+
+/// The gateway that most tests share, with alice as the owner of tenant `shop` and its namespace `shop-web`, and bob of
+/// tenant `bank` with `bank-web`.
+async fn gateway() -> &'static Gateway {
+    TENANT
+        .get_or_init(async || {
+            for (tenant, user) in [("shop", "alice"), ("bank", "bob")] {
+                let spec = format!("{{members: [{{kind: User, name: {user}, role: owner}}]}}");
+                Tenant::create(tenant, &spec).await;
+                give_namespace(World::shared(), tenant, &format!("{tenant}-web")).await;
+            }
+        })
+        .await;
+    let gateway = GATEWAY.get_or_init(|| Gateway::start("shared", &[]));
+    tests::until("alice has her rights", async || {
+        let asked =
+            gateway.kubectl(ALICE, &["auth", "can-i", "create", "configmaps", "--namespace=shop-web"]);
+        asked.status.success()
+    })
+    .await;
+    gateway
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
