@@ -270,6 +270,20 @@ async fn usage_and_limits_are_what_the_quotas_say() {
             .any(|line| line.split_whitespace().eq(["budget", "cli-f", "configmaps", "2", "20", "10"]))
     };
     Said::until(|| tenant(BOB, &["usage", "-t", "cli-f"]), counted).await;
+    // Each number is made up of objects.
+    let said = tenant(BOB, &["usage", "-t", "cli-f", "--of", "configmaps"]);
+    let rows: Vec<Vec<&str>> =
+        said.text.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let part = |namespace| vec!["configmaps", namespace, "kube-root-ca.crt", "1"];
+    assert_eq!(rows, [part("cli-f-one"), part("cli-f-two"), vec!["all", "-", "-", "2"]], "{said:?}");
+    let said = tenant(BOB, &["usage", "-t", "cli-f", "--of", "count/configmaps", "-o", "json"]).json();
+    assert_eq!((&said["total"], &said["reported"]), (&json!("2"), &json!("2")), "{said}");
+    let said = tenant(ADMIN, &["usage", "-t", "cli-f", "--of", "count/namespaces", "-o", "json"]).json();
+    assert_eq!((&said["total"], &said["objects"][0]["name"]), (&json!("2"), &json!("cli-f-one")), "{said}");
+    let said = tenant(BOB, &["usage", "-t", "cli-f", "--of", "gpus"]);
+    assert!(said.code == 2 && said.error.contains("is no resource name that is counted"), "{said:?}");
+    let said = tenant(BOB, &["usage", "-t", "cli-f", "--of", "secrets"]);
+    assert!(said.error.contains("you may not read the objects in cli-f-one, cli-f-two"), "{said:?}");
     let said = tenant(BOB, &["limits", "-t", "cli-f"]);
     let has =
         |words: &[&str]| said.text.lines().any(|line| line.split_whitespace().eq(words.iter().copied()));

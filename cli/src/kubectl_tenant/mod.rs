@@ -66,8 +66,8 @@ enum Command {
     Members(members::MembersArgs),
     /// What a tenant may do at most: namespaces, isolation, quotas, limit ranges
     Limits(TenantArg),
-    /// What a tenant uses of it
-    Usage(TenantArg),
+    /// What a tenant uses of it, or which objects make that up
+    Usage(usage::UsageArgs),
     /// Ask an administrator for something, or withdraw what was asked for
     Request(request::RequestArgs),
     /// What was asked for, and what became of it

@@ -34,6 +34,7 @@ use crate::api::tenant::Tenant;
 use crate::tasks::{Task, Tasks};
 use mover::Mover;
 use shares::Writer;
+pub(crate) use source::{is_namespaced, resource_of};
 
 /// Budgets, kept while this lives.
 pub struct Budgets {

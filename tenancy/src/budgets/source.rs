@@ -255,7 +255,7 @@ impl Source {
 }
 
 /// The resource in the version that its group prefers; `None` where it is not served.
-pub(super) async fn resource_of(
+pub(crate) async fn resource_of(
     client: &Client,
     group: &str,
     resource: &str,
@@ -274,7 +274,7 @@ pub(super) async fn resource_of(
 }
 
 /// Whether the objects of a kind are in namespaces; true where it is not served.
-pub(super) async fn is_namespaced(client: &Client, group: &str, resource: &str) -> kube::Result<bool> {
+pub(crate) async fn is_namespaced(client: &Client, group: &str, resource: &str) -> kube::Result<bool> {
     let group = match discovery::group(client, group).await {
         Ok(group) => group,
         Err(kube::Error::Discovery(_)) => return Ok(true),

@@ -264,7 +264,7 @@ fn served(read: Result<Vec<RequestEntry>, Fault>) -> Result<Vec<RequestEntry>, F
 }
 
 /// What was read; `None` where RBAC refused.
-fn readable<T>(read: Result<T, Fault>) -> Result<Option<T>, Fault> {
+pub(super) fn readable<T>(read: Result<T, Fault>) -> Result<Option<T>, Fault> {
     match read {
         Ok(value) => Ok(Some(value)),
         Err(Fault::Refused { by: Refuser::Rbac, .. }) => Ok(None),
