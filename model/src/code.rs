@@ -85,6 +85,8 @@ pub enum Code {
     QuotaInvalid,
     /// Whether a host name is free could not be found out in time.
     HostnameUnavailable,
+    /// A fairness class is not valid.
+    FairnessInvalid,
 }
 
 impl Code {
@@ -130,6 +132,7 @@ impl Code {
         Self::QuotaUnspecified,
         Self::QuotaInvalid,
         Self::HostnameUnavailable,
+        Self::FairnessInvalid,
     ];
 
     /// The code as it is shown and counted.
@@ -175,6 +178,7 @@ impl Code {
             Self::QuotaUnspecified => "quota_unspecified",
             Self::QuotaInvalid => "quota_invalid",
             Self::HostnameUnavailable => "hostname_unavailable",
+            Self::FairnessInvalid => "fairness_invalid",
         }
     }
 }
@@ -193,6 +197,6 @@ mod tests {
     fn every_code_has_a_text_of_its_own() {
         let texts: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
-        assert_eq!(Code::ALL.last(), Some(&Code::HostnameUnavailable), "a new code belongs in ALL");
+        assert_eq!(Code::ALL.last(), Some(&Code::FairnessInvalid), "a new code belongs in ALL");
     }
 }

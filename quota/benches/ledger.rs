@@ -34,6 +34,7 @@ fn tenant(name: &str) -> Arc<Tenant> {
         namespaces: NamespaceRules::default(),
         budget: Budget { hard, ..Budget::default() },
         suspended: false,
+        weight: std::num::NonZeroU32::MIN,
         profile: "default".to_owned(),
         isolation: Isolation {
             pod_security: BTreeMap::new(),

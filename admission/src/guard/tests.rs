@@ -29,6 +29,7 @@ fn tenant(name: &str, owners: &[&str]) -> Tenant {
         namespaces: NamespaceRules { prefix: format!("{name}-"), limit: Some(2) },
         budget: model::Budget::default(),
         suspended: false,
+        weight: std::num::NonZeroU32::MIN,
         profile: "default".to_owned(),
         isolation: Isolation {
             pod_security: pod_security(),
