@@ -14,6 +14,7 @@ mod listeners;
 mod load;
 mod probes;
 mod sample;
+mod sample_fairness;
 mod sample_quota;
 mod serve;
 mod source;
