@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use fairness::apf::plan;
+use fairness::apf::{MAX_ENTROPY_BITS, entropy_bits, plan};
 use fairness::rates::{Class, Limit, Limits, Rate};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -237,13 +237,20 @@ impl FairnessClassSpec {
             lendable_percent: level.lendable_percent,
             borrowing_limit_percent: level.borrowing_limit_percent,
         };
-        // Only a plan says whether its classes can be levels.
-        match plan::plan(&plan::Inputs::new(vec![class.clone()])) {
-            Ok(_) => Ok(class),
-            Err(fault) => {
-                Err(LoadFault::new(Code::FairnessInvalid, format!("spec.priorityLevel: {fault}")))
-            }
+        let invalid =
+            |why: String| LoadFault::new(Code::FairnessInvalid, format!("spec.priorityLevel: {why}"));
+        let hands = |hand: &u32| entropy_bits(level.queues, *hand) <= MAX_ENTROPY_BITS;
+        let largest = (1..=level.queues.min(60)).take_while(hands).last().unwrap_or_default();
+        if level.hand_size > largest && level.hand_size <= level.queues {
+            let (hand, queues) = (level.hand_size, level.queues);
+            return Err(invalid(format!(
+                "handSize is {hand}, and a hand of that size cannot be dealt: handSize is at most {largest} for {queues} \
+                 queues"
+            )));
         }
+        // Only a plan says whether its classes can be levels.
+        let planned = plan::plan(&plan::Inputs::new(vec![class.clone()]));
+        planned.map(|_| class).map_err(|fault| invalid(fault.to_string()))
     }
 
     /// How often each of its tenants may do what; what is not in it has no limit.
@@ -316,8 +323,10 @@ mod tests {
         assert_eq!(check(512, 6), Ok(()));
         let fault = check(10_000, 6).unwrap_err();
         assert_eq!(fault.code, Code::FairnessInvalid);
-        assert!(fault.message.contains("spec.priorityLevel: class `deep`: `queues` must be"), "{fault:?}");
-        assert!(check(4, 5).is_err());
+        assert!(fault.message.contains("handSize is at most 4 for 10000 queues"), "{fault:?}");
+        assert_eq!(check(10_000, 4), Ok(()));
+        assert!(check(4, 5).unwrap_err().message.contains("`queues` must be at least the hand"));
+        assert_eq!(check(1, 1), Ok(()));
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub mod tenant;
 
 pub use crds::{crd_documents, crds};
 pub use decode::{ConfigObject, decode};
-pub use fairness_class::check_fairness_class;
 pub use draft::{DraftSource, ModuleLocation, ModuleReference, PolicyDraft};
+pub use fairness_class::check_fairness_class;
 pub use request::check_quota_request;
 pub use tenant::check_tenant;
 

@@ -174,7 +174,8 @@ impl Tenants {
     }
 
     fn publish(&mut self) {
-        let listed = self.tenants.listed && self.profiles.listed && self.requests.listed && self.classes.listed;
+        let listed =
+            self.tenants.listed && self.profiles.listed && self.requests.listed && self.classes.listed;
         let changed = self.dirty.take().is_some();
         self.wake = None;
         if !(listed && self.namespaces_listed) {
@@ -205,7 +206,8 @@ impl Tenants {
         let last = Arc::clone(&self.index.borrow());
         let classes = Classes::of(&self.classes.objects);
         let tenants =
-            lineage::in_force(&self.tenants.objects, &self.profiles.objects, &classes, &self.grants).into_iter();
+            lineage::in_force(&self.tenants.objects, &self.profiles.objects, &classes, &self.grants)
+                .into_iter();
         // What did not change stays the same value: others hold on to what they made of it.
         let tenants = tenants.map(|tenant| match last.tenant(&tenant.name) {
             Some(known) if **known == tenant => Arc::clone(known),

@@ -156,7 +156,7 @@ pub(super) mod tests {
         assert_eq!(classes.membership("plain", &tenants), Membership::default());
         let lost = classes.membership("lost", &tenants);
         assert_eq!(lost, Membership { class: None, missing: Some("broken") });
-        assert!(classes.fault("broken").is_some_and(|fault| fault.contains("at most 60")));
+        assert!(classes.fault("broken").is_some_and(|fault| fault.contains("handSize is at most 4")));
         assert_eq!((classes.fault("gold"), classes.planned().count()), (None, 1));
         assert_eq!(classes.weight(None), NonZeroU32::MIN);
     }

@@ -7,6 +7,7 @@
 //! one comes too late.
 
 mod classes;
+mod configuration;
 mod observed;
 mod own;
 mod proposal;
@@ -31,7 +32,9 @@ use crate::api::fairness_class::FairnessClass;
 use crate::api::tenant::Tenant;
 use crate::cluster::api_message;
 pub use classes::{Classes, Membership};
+pub use configuration::{Configuration, read_files};
 use observed::{Kind, Observed, place};
+pub(crate) use own::version as server_version;
 pub use proposal::{Live, Proposal, Server, Tenants, propose};
 pub use standing::Standing;
 use write::Outcome;
@@ -70,8 +73,8 @@ struct Controller {
     own: Vec<Subject>,
     version: ServerVersion,
     failures: Failures,
-    /// The last plan that was there whole.
-    settled: Option<Plan>,
+    /// The last plan that was there whole: who differs from it was changed by somebody else.
+    settled: Plan,
 }
 
 /// Runs the controller for ever.
@@ -81,7 +84,8 @@ pub(crate) async fn run(client: Client, mut follow: Follow) {
     let (own, version) = introduce(&client).await;
     let mut seen = observed::watches(&client);
     let (observed, failures) = (Observed::default(), Failures::default());
-    let mut controller = Controller { client, follow, observed, own, version, failures, settled: None };
+    let mut controller =
+        Controller { client, follow, observed, own, version, failures, settled: Plan::default() };
     let mut due = Some(Instant::now());
     let mut not_before = Instant::now();
     loop {
@@ -161,9 +165,10 @@ impl Controller {
         standing.note(&proposal);
         (standing.levels, standing.schemas) = self.observed.ours();
         (standing.pending, standing.dangling) = (pending.left.len(), self.observed.dangling().count());
+        let nothing_left = pending.left.is_empty();
         self.follow.standing.send_replace(standing);
-        if proposal.diff.changes.is_empty() {
-            self.settled = Some(proposal.plan);
+        if nothing_left {
+            self.settled = proposal.plan;
         }
         let retry = self.failures.values().map(|(_, until)| *until).min();
         let unreported = if reported { None } else { after(AGAIN.min(PAUSE)) };
@@ -175,7 +180,6 @@ impl Controller {
         let now = Instant::now();
         self.failures.retain(|_, (_, until)| *until > now);
         let next = next(&proposal.diff.changes, &self.failures, WRITES);
-        let settled = self.settled.as_ref() == Some(&proposal.plan);
         let mut left: Vec<Change> = Vec::new();
         for (change, chosen) in proposal.diff.changes.iter().zip(&next) {
             if !chosen {
@@ -186,12 +190,17 @@ impl Controller {
             standing.count(&outcome);
             match outcome {
                 Outcome::Created | Outcome::Updated | Outcome::Deleted => {
-                    standing.repaired = standing.repaired.saturating_add(u64::from(settled));
+                    let repaired = was_there(&self.settled, change);
+                    standing.repaired = standing.repaired.saturating_add(u64::from(repaired));
                 }
                 Outcome::Raced => left.push(change.clone()),
                 Outcome::Failed(error) => {
                     let (kind, name) = place(object(change));
-                    tracing::warn!(name, error, "an object of flow control could not be written, it is tried again");
+                    tracing::warn!(
+                        name,
+                        error,
+                        "an object of flow control could not be written, it is tried again"
+                    );
                     let until = after(AGAIN).unwrap_or(now);
                     self.failures.insert((kind, name.to_owned()), (error, until));
                     left.push(change.clone());
@@ -225,6 +234,21 @@ fn next(changes: &[Change], failures: &Failures, most: usize) -> Vec<bool> {
         chosen
     };
     changes.iter().map(choose).collect()
+}
+
+/// Whether a change brings back what was there already.
+fn was_there(settled: &Plan, change: &Change) -> bool {
+    match change {
+        Change::Create(Object::Level(level)) | Change::Update(Object::Level(level)) => {
+            let mut levels = settled.levels.iter();
+            levels.any(|known| known.metadata.name == level.metadata.name && known.spec == level.spec)
+        }
+        Change::Create(Object::Schema(schema)) | Change::Update(Object::Schema(schema)) => {
+            let mut schemas = settled.schemas.iter();
+            schemas.any(|known| known.metadata.name == schema.metadata.name && known.spec == schema.spec)
+        }
+        Change::Delete(_) => false,
+    }
 }
 
 fn object(change: &Change) -> &Object {

@@ -167,9 +167,11 @@ mod tests {
 
     #[test]
     fn members_and_accounts_of_a_tenant_have_its_flow_and_foreign_accounts_cannot_be_named_away() {
-        let shop = json!({"members": [{"kind": "User", "name": "sue"}, {"kind": "Group", "name": "shop-staff"}]});
+        let shop =
+            json!({"members": [{"kind": "User", "name": "sue"}, {"kind": "Group", "name": "shop-staff"}]});
         // It names an account of the shop's, and one that is nobody's.
-        let account = |namespace: &str| json!({"kind": "ServiceAccount", "name": "ci", "namespace": namespace});
+        let account =
+            |namespace: &str| json!({"kind": "ServiceAccount", "name": "ci", "namespace": namespace});
         let bank = json!({"members": [account("shop-web"), account("builds")]});
         let found = proposal(
             &[("standard", json!({"default": true}))],

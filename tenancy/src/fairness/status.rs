@@ -123,7 +123,11 @@ fn ready(class: &str, now: &Situation<'_>) -> (bool, &'static str, String) {
         format!("the {} is somebody else's, without the label {MANAGED_BY_LABEL}", shown(object))
     });
     if let Some(message) = joined(taken) {
-        return (false, "NameTaken", format!("{message}: it is left alone; delete it or give it another name"));
+        return (
+            false,
+            "NameTaken",
+            format!("{message}: it is left alone; delete it or give it another name"),
+        );
     }
     let pending = || now.pending.iter().map(object_of).filter(|object| concerns(object));
     let failed = pending().filter_map(|object| {

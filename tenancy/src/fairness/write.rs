@@ -57,8 +57,7 @@ async fn put(
         Object::Level(level) => serde_json::to_value(level),
         Object::Schema(schema) => serde_json::to_value(schema),
     };
-    let object: DynamicObject =
-        written.and_then(serde_json::from_value).map_err(kube::Error::SerdeError)?;
+    let object: DynamicObject = written.and_then(serde_json::from_value).map_err(kube::Error::SerdeError)?;
     let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     let stored = if create {
         api.create(&parameters, &object).await?

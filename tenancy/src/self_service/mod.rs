@@ -12,6 +12,7 @@ mod credentials;
 mod decisions;
 mod exceptions;
 mod export;
+mod fairness;
 mod fault;
 mod graph;
 mod identity;

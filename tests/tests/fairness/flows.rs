@@ -17,8 +17,7 @@ async fn token(namespace: &str) -> String {
         ..TokenRequest::default()
     };
     until_some("the account has a token", async || {
-        let made =
-            accounts.create_token_request("default", &PostParams::default(), &request).await.ok()?;
+        let made = accounts.create_token_request("default", &PostParams::default(), &request).await.ok()?;
         made.status.and_then(|status| status.token)
     })
     .await
@@ -45,7 +44,8 @@ async fn users_groups_and_accounts_of_a_tenant_are_one_flow_in_the_level_of_its_
     flows.until_goes("flows-ann", &[], "/api/v1/namespaces/default/pods/x", &own).await;
     flows.until_goes("flows-bea", &["flows-staff"], "/version", &own).await;
     let token = token("flows-web").await;
-    until("the account has the tenant's flow", async || flows.went_with_token(&token, one).await == own).await;
+    until("the account has the tenant's flow", async || flows.went_with_token(&token, one).await == own)
+        .await;
     assert_eq!(flows.went_with_token(&token, all).await, lists);
 
     // Who is no member is in no tenant's flow, whatever they ask about.

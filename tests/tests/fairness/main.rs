@@ -1,6 +1,9 @@
 //! What tenants get of a real API server: classes become priority levels and FlowSchemas, and requests find them.
 
+mod classes;
+mod commands;
 mod flows;
+mod upkeep;
 
 use http::header::AUTHORIZATION;
 use kube::Client;
@@ -109,7 +112,8 @@ impl Flows {
 
     async fn sent(&self, client: Client, request: http::request::Builder) -> Went {
         let response = client.send(request.body(Body::empty()).unwrap()).await.unwrap();
-        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let header =
+            |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         let (schema, level) =
             (header("x-kubernetes-pf-flowschema-uid"), header("x-kubernetes-pf-prioritylevel-uid"));
         Went {
