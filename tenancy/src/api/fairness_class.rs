@@ -1,7 +1,6 @@
 //! The custom resource `FairnessClass`: what tenants of one kind get of what all tenants share.
 
 #![expect(unreachable_pub, reason = "the derive repeats each type inside a function")]
-#![expect(clippy::duplicated_attributes, reason = "every printer column has a type")]
 
 use std::collections::BTreeMap;
 

@@ -40,7 +40,7 @@ pub use standing::Standing;
 use write::Outcome;
 
 /// How long changes are gathered before a plan is made.
-const DEBOUNCE: Duration = Duration::from_millis(50);
+const DEBOUNCE: Duration = Duration::from_millis(250);
 /// The most writes of one plan. An API server digests all of its configuration again at each.
 const WRITES: usize = 50;
 /// How long after a plan that wrote something the next one is made.

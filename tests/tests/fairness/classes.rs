@@ -21,8 +21,8 @@ async fn until_said(tenant: &Tenant, reason: &str) -> String {
 #[tokio::test]
 async fn a_class_that_goes_is_replaced_by_the_default_one_and_a_tenant_that_goes_takes_its_objects_along() {
     // Its own world: the default class holds for the tenants of other tests too.
-    let world: &'static World = Box::leak(Box::new(World::start()));
-    let flows = Flows::of(world).await;
+    let world = World::start();
+    let flows = Flows::of(&world).await;
     let path = "/api/v1/namespaces/default/pods/x";
     let member = |name: &str| format!("members: [{{kind: User, name: {name}-ann}}]");
     let named = flows.tenant("named", &format!("{{fairnessClass: gold, {}}}", member("named"))).await;

@@ -28,18 +28,20 @@ impl Went {
 }
 
 /// The administrator's look at one world.
-pub(crate) struct Flows {
-    world: &'static World,
+pub(crate) struct Flows<'a> {
+    world: &'a World,
     pub(crate) admin: Objects,
     client: Client,
 }
 
-impl Flows {
+impl Flows<'static> {
     pub(crate) async fn new() -> Self {
         Self::of(World::shared()).await
     }
+}
 
-    pub(crate) async fn of(world: &'static World) -> Self {
+impl<'a> Flows<'a> {
+    pub(crate) async fn of(world: &'a World) -> Self {
         let client = world.client(ADMIN).await;
         Self { world, admin: Objects::new(client.clone()), client }
     }
