@@ -274,3 +274,91 @@ fn condition(
         last_transition_time: since.map_or(Time(moment), |last| last.last_transition_time.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use fairness::apf::{DEFAULT_SERVER_SEATS, ServerVersion};
+
+    use super::super::classes::tests::{classes, tenants};
+    use super::super::proposal::{Live, Server, propose};
+    use super::*;
+
+    #[test]
+    fn a_class_tells_what_is_wrong_with_its_own_tenants_and_levels() {
+        // Six seats in hands of six.
+        let all = classes(&[
+            ("gold", json!({"priorityLevel": {"shares": 1_000, "listShares": 1_000}})),
+            ("tiny", json!({"priorityLevel": {"shares": 1}})),
+        ]);
+        let tenants = tenants(&[
+            ("empty", json!({"fairnessClass": "gold"})),
+            ("shop", json!({"fairnessClass": "tiny", "members": [{"kind": "User", "name": "sue"}]})),
+            ("lost", json!({"fairnessClass": "platinum"})),
+        ]);
+        let (classes, namespaces) = (Classes::of(&all), BTreeMap::new());
+        let from = Tenants { classes: &classes, tenants: &tenants, namespaces: &namespaces };
+        let server = Server { seats: DEFAULT_SERVER_SEATS, version: ServerVersion::From134 };
+        let proposal = propose(&from, &[], &Live::default(), server).unwrap();
+        let (observed, failed) = (Observed::default(), BTreeMap::new());
+        let pending = proposal.diff.changes.clone();
+        let mut now = Situation {
+            from,
+            objects: &all,
+            proposal: &proposal,
+            observed: &observed,
+            pending: &pending,
+            failed: &failed,
+        };
+        let (_, reason, gold) = warnings("gold", &now);
+        assert!(reason == "LookAt" && gold.contains("tenant `empty`") && !gold.contains("tiny"), "{gold}");
+        let (_, _, tiny) = warnings("tiny", &now);
+        assert!(tiny.contains("level `tenants-tiny`") && !tiny.contains("`empty`"), "{tiny}");
+        assert!([&gold, &tiny].iter().all(|text| text.contains("nobody is named as Bailey")));
+
+        // Its two levels, and the two FlowSchemas of its tenant.
+        let said = ready("tiny", &now);
+        assert_eq!(said, (false, "Writing", "4 changes are due".to_owned()));
+        let refused = [((Kind::Schema, "bailey.tenant.shop".to_owned()), "forbidden".to_owned())].into();
+        now.failed = &refused;
+        let (_, reason, message) = ready("tiny", &now);
+        assert_eq!(reason, "WriteFailed");
+        assert_eq!(message, "the FlowSchema `bailey.tenant.shop` could not be written: forbidden");
+        assert_eq!(ready("gold", &now).1, "Writing");
+        now.pending = &[];
+        assert_eq!(ready("tiny", &now).1, "InSync");
+
+        let said = |name: &str| tenant_status(name, &tenants[name], &from, Timestamp::UNIX_EPOCH);
+        assert_eq!(said("lost").unwrap()["conditions"][0]["reason"], "ClassMissing");
+        assert_eq!(said("shop").unwrap()["conditions"][0]["status"], "True");
+    }
+
+    #[test]
+    fn a_tenant_is_told_once_and_what_no_longer_holds_is_taken_back() {
+        let all = classes(&[("gold", json!({}))]);
+        let mut tenants = tenants(&[("shop", json!({"fairnessClass": "gold"}))]);
+        let (classes, namespaces) = (Classes::of(&all), BTreeMap::new());
+        let mut said = Vec::new();
+        for class in [Some("gold"), Some("gold"), None, None] {
+            tenants.get_mut("shop").unwrap().spec.fairness_class = class.map(str::to_owned);
+            let from = Tenants { classes: &classes, tenants: &tenants, namespaces: &namespaces };
+            let status = tenant_status("shop", &tenants["shop"], &from, Timestamp::UNIX_EPOCH);
+            said.push(status.as_ref().map(|status| status["conditions"].as_array().unwrap().len()));
+            if let Some(status) = status {
+                tenants.get_mut("shop").unwrap().status = Some(serde_json::from_value(status).unwrap());
+            }
+        }
+        assert_eq!(said, [Some(1), None, Some(0), None]);
+    }
+
+    #[test]
+    fn a_message_names_the_first_ones_and_counts_the_rest() {
+        let texts = |count: usize| (0..count).map(|number| format!("t{number}"));
+        assert_eq!(joined(texts(0)), None);
+        assert_eq!(joined(texts(2)).unwrap(), "t0; t1");
+        assert!(joined(texts(12)).unwrap().ends_with("t9; and 2 more"));
+        let long = joined(std::iter::repeat_n("ä".repeat(10_000), 3)).unwrap();
+        assert!(long.len() < 16_500 && long.ends_with('…'), "{}", long.len());
+    }
+}

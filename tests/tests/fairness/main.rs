@@ -3,6 +3,7 @@
 mod classes;
 mod commands;
 mod flows;
+mod replicas;
 mod upkeep;
 
 use http::header::AUTHORIZATION;
