@@ -75,6 +75,7 @@ fn tenant(number: usize, rules: &Arc<Rules>) -> Arc<Tenant> {
         namespaces: NamespaceRules { prefix: format!("t{number}-"), limit: Some(10) },
         budget: model::Budget::default(),
         suspended: false,
+        weight: std::num::NonZeroU32::MIN,
         profile: "bench".into(),
         isolation: Isolation {
             pod_security: BTreeMap::new(),

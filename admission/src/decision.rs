@@ -195,7 +195,8 @@ pub const fn status(code: Code) -> u16 {
         | Code::ParametersInvalid
         | Code::ModuleUnavailable
         | Code::ModuleDigestMismatch
-        | Code::QuotaInvalid => 422,
+        | Code::QuotaInvalid
+        | Code::FairnessInvalid => 422,
         Code::Overloaded => 429,
         Code::NotReady | Code::LookupUnavailable | Code::TenantNotReady | Code::QuotaUnavailable => 503,
         Code::DeadlineExceeded | Code::PolicyTimeout => 504,

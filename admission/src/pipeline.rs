@@ -265,11 +265,12 @@ impl Admission {
     async fn evaluate(&self, id: String, phase: Phase, request: &Request, deadline: Instant) -> Decision {
         let (answer, answered) = oneshot::channel();
         let (work, queued) = (request.clone(), Instant::now());
-        let tenant = self.guard.flow_of(request);
+        let flow = self.guard.flow_of(request);
+        let tenant = flow.as_ref().map(|(tenant, weight)| (tenant.as_str(), *weight));
         self.seats.add_late(self.pool.counts().late.load(Ordering::Relaxed));
-        let mut seat = match self.seats.take(tenant.as_deref(), to_tokio(deadline).into_std()).await {
+        let mut seat = match self.seats.take(tenant, to_tokio(deadline).into_std()).await {
             Ok(seat) => seat,
-            Err(unseated) => return self.unseated(id, tenant.as_deref(), unseated),
+            Err(unseated) => return self.unseated(id, tenant.map(|(tenant, _)| tenant), unseated),
         };
         let job = Box::new(move |evaluator: &mut Evaluator| {
             let queue = micros_since(queued);

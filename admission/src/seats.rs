@@ -2,7 +2,7 @@
 //!
 //! [`fairness::queue`] says who is next and what that guarantees: a tenant that sends fifty times as much as another has
 //! its own requests wait, not the other's. A flow is a tenant, whichever users, accounts and namespaces ask; what belongs
-//! to no tenant is one flow more, of greater weight. What a request costs is measured where it is evaluated, so a tenant
+//! to no tenant is one flow more, of greater weight. Tenants have the weight of their class. What a request costs is measured where it is evaluated, so a tenant
 //! whose objects are expensive has fewer turns.
 
 use std::collections::HashMap;
@@ -22,6 +22,9 @@ const PART: usize = 4;
 
 /// Whose a request is: the name of a tenant, or empty.
 type Flow = Arc<str>;
+
+/// The tenant that asks, and its weight; `None` for what belongs to none.
+type Asker<'a> = Option<(&'a str, NonZeroU32)>;
 
 /// The seats at the evaluation threads, one for each.
 #[derive(Debug)]
@@ -87,7 +90,7 @@ impl Seats {
     /// Waits for a seat, for a tenant or for nobody's, until the deadline at most.
     pub(crate) async fn take(
         self: &Arc<Self>,
-        tenant: Option<&str>,
+        tenant: Asker<'_>,
         deadline: Instant,
     ) -> Result<Seat, Unseated> {
         let (seat, granted) = self.enter(tenant, deadline)?;
@@ -100,13 +103,13 @@ impl Seats {
 
     fn enter(
         self: &Arc<Self>,
-        tenant: Option<&str>,
+        tenant: Asker<'_>,
         deadline: Instant,
     ) -> Result<(Seat, oneshot::Receiver<bool>), Unseated> {
         let mut state = self.lock();
-        let weight = if tenant.is_some() { NonZeroU32::MIN } else { PLATFORM };
+        let (flow, weight) = tenant.unwrap_or(("", PLATFORM));
         let ask = Ask {
-            flow: tenant.unwrap_or_default().into(),
+            flow: flow.into(),
             weight,
             width: NonZeroU32::MIN,
             estimate: state.cost,
@@ -195,16 +198,40 @@ mod tests {
         after(30_000)
     }
 
+    /// A tenant of weight 1.
+    fn of(tenant: &str) -> Asker<'_> {
+        Some((tenant, NonZeroU32::MIN))
+    }
+
+    #[tokio::test]
+    async fn a_tenant_has_as_many_turns_as_its_weight_says() {
+        let seats = Seats::new(4, 400);
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(seats.take(None, soon()).await.unwrap());
+        }
+        let heavy = NonZeroU32::new(3).unwrap();
+        let places = |tenant, weight| -> Vec<_> {
+            (0..8).map(|_| seats.enter(Some((tenant, weight)), soon()).unwrap()).collect()
+        };
+        let (mut light, mut heavy) = (places("light", NonZeroU32::MIN), places("heavy", heavy));
+        drop(held);
+        let turns = |places: &mut Vec<(Seat, oneshot::Receiver<bool>)>| {
+            places.iter_mut().filter_map(|(_, granted)| granted.try_recv().ok()).count()
+        };
+        assert_eq!((turns(&mut light), turns(&mut heavy)), (1, 3));
+    }
+
     #[tokio::test]
     async fn a_flood_waits_for_itself() {
         let seats = Seats::new(1, 400);
-        let mut held = seats.take(Some("elephant"), soon()).await.unwrap();
+        let mut held = seats.take(of("elephant"), soon()).await.unwrap();
         held.begin();
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut running = Vec::new();
         for tenant in std::iter::repeat_n("elephant", 50).chain(["mouse"]) {
             let (seats, order) = (Arc::clone(&seats), Arc::clone(&order));
-            let place = seats.enter(Some(tenant), soon()).unwrap();
+            let place = seats.enter(of(tenant), soon()).unwrap();
             running.push(tokio::spawn(async move {
                 let (mut seat, granted) = place;
                 assert!(granted.await.unwrap());
@@ -226,32 +253,32 @@ mod tests {
     #[tokio::test]
     async fn a_tenant_fills_its_own_places_and_no_others() {
         let seats = Seats::new(1, 8);
-        let _held = seats.take(Some("elephant"), soon()).await.unwrap();
-        let places: Vec<_> = (0..2).map(|_| seats.enter(Some("elephant"), soon()).unwrap()).collect();
-        assert!(matches!(seats.enter(Some("elephant"), soon()), Err(Unseated::Full(_))));
-        assert!(seats.enter(Some("mouse"), soon()).is_ok() && seats.enter(None, soon()).is_ok());
+        let _held = seats.take(of("elephant"), soon()).await.unwrap();
+        let places: Vec<_> = (0..2).map(|_| seats.enter(of("elephant"), soon()).unwrap()).collect();
+        assert!(matches!(seats.enter(of("elephant"), soon()), Err(Unseated::Full(_))));
+        assert!(seats.enter(of("mouse"), soon()).is_ok() && seats.enter(None, soon()).is_ok());
         drop(places);
-        assert!(seats.enter(Some("elephant"), soon()).is_ok());
+        assert!(seats.enter(of("elephant"), soon()).is_ok());
     }
 
     #[tokio::test]
     async fn who_goes_away_or_is_late_leaves_no_seat_taken() {
         let seats = Seats::new(1, 8);
         let held = seats.take(None, soon()).await.unwrap();
-        let late = seats.take(Some("a"), after(5)).await;
+        let late = seats.take(of("a"), after(5)).await;
         assert_eq!(late.map(drop), Err(Unseated::Late));
-        let gone = seats.enter(Some("b"), soon()).unwrap();
+        let gone = seats.enter(of("b"), soon()).unwrap();
         drop(gone);
-        let (seat, granted) = seats.enter(Some("c"), soon()).unwrap();
+        let (seat, granted) = seats.enter(of("c"), soon()).unwrap();
         drop(held);
         assert_eq!(granted.await, Ok(true));
         // Granted, and never used.
         drop(seat);
-        assert!(seats.take(Some("d"), soon()).await.is_ok());
+        assert!(seats.take(of("d"), soon()).await.is_ok());
         // A thread that does not come back keeps its seat, and there is another.
-        let stuck = seats.take(Some("d"), soon()).await.unwrap();
+        let stuck = seats.take(of("d"), soon()).await.unwrap();
         seats.add_late(1);
-        drop(seats.take(Some("e"), soon()).await.unwrap());
+        drop(seats.take(of("e"), soon()).await.unwrap());
         drop(stuck);
         seats.add_late(0);
         assert_eq!(seats.lock().queue.size(), (0, 0));

@@ -1,6 +1,6 @@
 use clap::{Parser, Subcommand};
 
-use crate::commands::{audit, completions, crds, exception, quota, rbac, tenant};
+use crate::commands::{audit, completions, crds, exception, fairness, quota, rbac, tenant};
 
 /// Keeps a Kubernetes cluster safe for users who do not know or trust each other
 #[derive(Debug, Parser)]
@@ -34,6 +34,9 @@ pub enum Command {
     /// Decide on what tenants ask for beyond their budgets, and see when budgets will be full
     #[command(subcommand)]
     Quota(quota::QuotaCommand),
+    /// See what tenants get of the API server
+    #[command(subcommand)]
+    Fairness(fairness::FairnessCommand),
     /// Print, write or check the custom resource definitions
     Crds(crds::CrdsArgs),
     /// Print a completion script for a shell

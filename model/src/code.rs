@@ -107,6 +107,8 @@ pub enum Code {
     GatewayPage,
     /// The API server did not answer the gateway.
     GatewayUnavailable,
+    /// A fairness class is not valid.
+    FairnessInvalid,
 }
 
 impl Code {
@@ -163,6 +165,7 @@ impl Code {
         Self::GatewayWatches,
         Self::GatewayPage,
         Self::GatewayUnavailable,
+        Self::FairnessInvalid,
     ];
 
     /// The code as it is shown and counted.
@@ -219,6 +222,7 @@ impl Code {
             Self::GatewayWatches => "gateway_watches",
             Self::GatewayPage => "gateway_page",
             Self::GatewayUnavailable => "gateway_unavailable",
+            Self::FairnessInvalid => "fairness_invalid",
         }
     }
 }
@@ -237,6 +241,6 @@ mod tests {
     fn every_code_has_a_text_of_its_own() {
         let texts: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
-        assert_eq!(Code::ALL.last(), Some(&Code::GatewayUnavailable), "a new code belongs in ALL");
+        assert_eq!(Code::ALL.last(), Some(&Code::FairnessInvalid), "a new code belongs in ALL");
     }
 }

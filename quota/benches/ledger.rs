@@ -38,6 +38,7 @@ fn tenant(name: &str, cohort: Option<&str>) -> Arc<Tenant> {
         namespaces: NamespaceRules::default(),
         budget: Budget { hard, cohort: cohort.map(str::to_owned), ..Budget::default() },
         suspended: false,
+        weight: std::num::NonZeroU32::MIN,
         profile: "default".to_owned(),
         isolation: Isolation {
             pod_security: BTreeMap::new(),

@@ -18,6 +18,9 @@ pub(crate) fn config_check(compiler: Arc<RwLock<Compiler>>, cluster: Option<Arc<
         if request.resource.resource == "tenants" {
             return tenancy::api::check_tenant(object).map(|()| Vec::new());
         }
+        if request.resource.resource == "fairnessclasses" {
+            return tenancy::api::check_fairness_class(object).map(|()| Vec::new());
+        }
         if request.resource.resource == "quotarequests" {
             let old = request.old_object.as_deref();
             return tenancy::api::check_quota_request(object, old).map(|()| Vec::new());

@@ -15,6 +15,7 @@ mod listeners;
 mod load;
 mod probes;
 mod sample;
+mod sample_fairness;
 mod sample_quota;
 mod serve;
 mod source;

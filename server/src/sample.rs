@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use tenancy::cluster::{Cluster, WatchState};
 
 use crate::probes::Sample;
+use crate::sample_fairness::FairnessGauges;
 use crate::sample_quota::QuotaGauges;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,6 +48,8 @@ pub(crate) fn register(
     evaluation.register("threads_replaced", "Threads given up as they did not end in time", replaced.clone());
     evaluation.register("threads_late", "Of those, the ones still running", late.clone());
     let quota = cluster.as_ref().map(|cluster| QuotaGauges::register(registry, &cluster.budgets));
+    let fairness =
+        cluster.as_ref().map(|cluster| FairnessGauges::register(registry, cluster.fairness.clone()));
     let gauges = WatchGauges::default();
     let watches = registry.sub_registry_with_prefix("bailey_watch");
     watches.register("synced", "Whether a watched kind is listed", gauges.synced.clone());
@@ -72,6 +75,9 @@ pub(crate) fn register(
                 let gauge = exceptions.get_or_create(&StateLabels { state });
                 gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
             }
+        }
+        if let Some(fairness) = &fairness {
+            fairness.read();
         }
         if let Some(quota) = &quota {
             quota.read();

@@ -9,6 +9,7 @@
 //! - [`cluster`]: everything that is watched in a cluster.
 //! - [`budgets`]: what counts toward budgets, and what the replicas hold of them.
 //! - [`hostnames`]: which tenant has which host name.
+//! - [`fairness`]: what tenants get of the API server, kept as their classes say.
 //! - `controllers`: what tenants have in the cluster, kept as it should be.
 //! - [`rbac`]: who may do what, from the cluster's roles and bindings or from a dump of them.
 //! - [`self_service`]: what users and administrators do with tenants from a command line, with their own rights.
@@ -19,6 +20,7 @@ pub mod budgets;
 pub mod cluster;
 mod controllers;
 mod digest;
+pub mod fairness;
 pub mod files;
 pub mod hostnames;
 mod manifests;

@@ -1,6 +1,80 @@
-//! Objects of any kind from text, as kubectl reads and writes them.
+//! Objects of any kind from text and from files, as kubectl reads and writes them.
+
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+
+/// How deep folders are searched.
+const DEPTH: usize = 16;
+
+/// Why what kubectl wrote cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpFault {
+    /// A file or folder cannot be read.
+    #[error("cannot read `{}`: {why}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: std::io::Error,
+    },
+    /// A file is neither YAML nor JSON, or an object in it is not what its kind says.
+    #[error("`{}`: {why}", path.display())]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// There is nothing in it of what was asked for.
+    #[error("`{}` has {lacks}: write it with `kubectl get {kinds} -A -o yaml`", path.display())]
+    Empty {
+        /// What was read.
+        path: PathBuf,
+        /// What it has.
+        lacks: &'static str,
+        /// The kinds that it should have.
+        kinds: &'static str,
+    },
+}
+
+/// Gives every object of a file, or of every `.yaml`, `.yml` and `.json` file of a folder and the folders in it.
+///
+/// # Errors
+/// When a file cannot be read, or an object is not what its kind says.
+pub(crate) fn each(path: &Path, mut take: impl FnMut(Value) -> Result<(), String>) -> Result<(), DumpFault> {
+    let mut files = Vec::new();
+    collect(path, DEPTH, &mut files)?;
+    for file in files {
+        let text = std::fs::read_to_string(&file)
+            .map_err(|why| DumpFault::Unreadable { path: file.clone(), why })?;
+        let taken = objects(&text).and_then(|objects| objects.into_iter().try_for_each(&mut take));
+        taken.map_err(|why| DumpFault::Malformed { path: file, why })?;
+    }
+    Ok(())
+}
+
+/// A file that is named is read whatever its name.
+fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), DumpFault> {
+    let unreadable = |why| DumpFault::Unreadable { path: path.to_owned(), why };
+    if !std::fs::metadata(path).map_err(unreadable)?.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        entries.push(entry.map_err(unreadable)?.path());
+    }
+    entries.sort();
+    for entry in entries {
+        let ending = entry.extension().and_then(|ending| ending.to_str());
+        let named = matches!(ending, Some("yaml" | "yml" | "json"));
+        if named || (entry.is_dir() && depth > 0) {
+            collect(&entry, depth.saturating_sub(1), files)?;
+        }
+    }
+    Ok(())
+}
 
 /// The objects of a text: JSON values or YAML documents, and of a list its items.
 ///

@@ -48,7 +48,9 @@ impl Tenant {
         let generation = self.apply(spec).await;
         until("the tenant is in sync", async || {
             let status = &self.get().await.data["status"];
-            let ready = status["conditions"].as_array().is_some_and(|all| all[0]["status"] == "True");
+            let ready = status["conditions"].as_array().is_some_and(|all| {
+                all.iter().any(|said| said["type"] == "Ready" && said["status"] == "True")
+            });
             ready && status["observedGeneration"].as_i64() == generation
         })
         .await;

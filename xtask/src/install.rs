@@ -34,6 +34,7 @@ pub fn prerequisites(access: &Access) -> Result<()> {
         "crd/grantledgers.bailey.dev",
         "crd/policyexceptions.bailey.dev",
         "crd/quotarequests.bailey.dev",
+        "crd/fairnessclasses.bailey.dev",
     ];
     let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
     access.run(&[&wait[..], &names[..]].concat()).map(drop)

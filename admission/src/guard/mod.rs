@@ -24,6 +24,7 @@ mod services;
 mod tenant_objects;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -106,14 +107,17 @@ impl Guard {
     }
 
     /// The tenant at whose cost a request is decided on: that which it concerns, or the first one that the user belongs
-    /// to. So nobody gains by belonging to several.
-    pub(crate) fn flow_of(&self, request: &Request) -> Option<String> {
-        self.tenant_of(request).or_else(|| {
-            let tenants = self.snapshot();
+    /// to, and its weight. So nobody gains by belonging to several.
+    pub(crate) fn flow_of(&self, request: &Request) -> Option<(String, NonZeroU32)> {
+        let tenants = self.snapshot();
+        let name = self.tenant_of(request).or_else(|| {
             let roles = tenants.roles_of(&request.user);
             let first = roles.keys().next().copied().or_else(|| tenants.home_of(&request.user));
             first.map(str::to_owned)
-        })
+        })?;
+        // A namespace may name a tenant that is not there.
+        let weight = tenants.tenant(&name).map_or(NonZeroU32::MIN, |tenant| tenant.weight);
+        Some((name, weight))
     }
 
     /// Whether a request is about what is in a tenant's namespace.

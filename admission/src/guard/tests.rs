@@ -29,6 +29,7 @@ fn tenant(name: &str, owners: &[&str]) -> Tenant {
         namespaces: NamespaceRules { prefix: format!("{name}-"), limit: Some(2) },
         budget: model::Budget::default(),
         suspended: false,
+        weight: NonZeroU32::MIN,
         profile: "default".to_owned(),
         isolation: Isolation {
             pod_security: pod_security(),
@@ -60,6 +61,7 @@ fn guard() -> Guard {
     let (mut beta, alpha, gamma) =
         (tenant("beta", &["bob"]), tenant("alpha", &["alice"]), tenant("gamma", &["alice", "carol"]));
     beta.suspended = true;
+    beta.weight = NonZeroU32::new(4).unwrap();
     let namespaces = [("alpha-one", Some("alpha")), ("beta-one", Some("beta")), ("free", None)];
     let namespaces =
         namespaces.map(|(namespace, tenant)| (namespace.to_owned(), Arc::new(state(tenant, true))));
@@ -117,6 +119,19 @@ fn namespace(name: &str, tenant: Option<&str>) -> Value {
 
 fn create(who: &str, name: &str, tenant: Option<&str>) -> Request {
     request(who, Operation::Create, name, [namespace(name, tenant), Value::Null])
+}
+
+#[test]
+fn a_request_takes_its_turn_with_the_weight_of_its_tenant() {
+    let guard = guard();
+    let flow = |who, name| {
+        let flow = guard.flow_of(&request(who, Operation::Create, name, [Value::Null, Value::Null]));
+        flow.map(|(tenant, weight)| (tenant, weight.get()))
+    };
+    assert_eq!(flow("eve", "beta-one"), Some(("beta".to_owned(), 4)));
+    assert_eq!(flow("bob", "elsewhere"), Some(("beta".to_owned(), 4)));
+    assert_eq!(flow("alice", "elsewhere"), Some(("alpha".to_owned(), 1)), "of several the first by name");
+    assert_eq!(flow("eve", "free"), None);
 }
 
 /// The code and the message of the wall, if there is one.

@@ -6,6 +6,8 @@ mod audit_tail;
 pub(crate) mod completions;
 pub(crate) mod crds;
 pub(crate) mod exception;
+pub(crate) mod fairness;
+mod fairness_plan;
 pub(crate) mod quota;
 mod quota_forecast;
 mod quota_recommend;
@@ -33,6 +35,7 @@ pub(crate) async fn run(command: Command, out: &mut impl Write, colour: bool) ->
         Command::Audit(command) => audit::run(command, out, colour).await,
         Command::Rbac(command) => rbac::run(command, out, colour).await,
         Command::Quota(command) => quota::run(command, out, colour).await,
+        Command::Fairness(command) => fairness::run(command, out, colour).await,
         Command::Tenant(command) => tenant::run(command, out, colour).await,
         Command::Exception(command) => exception::run(command, out, colour).await,
         Command::Crds(args) => crds::run(&args, out),

@@ -19,6 +19,7 @@ fn tenant(name: &str, parents: &[&str], members: &[Subject]) -> Arc<Tenant> {
         namespaces: NamespaceRules::default(),
         budget: Budget::default(),
         suspended: false,
+        weight: std::num::NonZeroU32::MIN,
         profile: "default".to_owned(),
         isolation: Isolation {
             pod_security: BTreeMap::new(),

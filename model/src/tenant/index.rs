@@ -157,6 +157,7 @@ mod tests {
             namespaces: NamespaceRules::default(),
             budget: crate::Budget::default(),
             suspended: false,
+            weight: std::num::NonZeroU32::MIN,
             profile: "default".to_owned(),
             isolation: Isolation {
                 pod_security: BTreeMap::new(),

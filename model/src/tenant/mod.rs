@@ -4,6 +4,7 @@ mod index;
 mod rules;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -234,4 +235,6 @@ pub struct Tenant {
     pub profile: String,
     /// The walls of each namespace.
     pub isolation: Isolation,
+    /// How many turns it has where all tenants take turns, for one of a tenant of weight 1.
+    pub weight: NonZeroU32,
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::binding::PolicyBinding;
 use super::exception::PolicyException;
+use super::fairness_class::FairnessClass;
 use super::grants::GrantLedger;
 use super::hostname::HostnameClaim;
 use super::isolation::IsolationProfile;
@@ -29,6 +30,7 @@ pub fn crds() -> Result<Vec<Value>, serde_json::Error> {
         QuotaLedger::crd(),
         GrantLedger::crd(),
         QuotaRequest::crd(),
+        FairnessClass::crd(),
     ];
     kinds.iter().map(finish).collect()
 }

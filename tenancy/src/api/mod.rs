@@ -12,6 +12,7 @@ mod crds;
 mod decode;
 mod draft;
 pub mod exception;
+pub mod fairness_class;
 pub mod grants;
 pub mod hostname;
 pub mod isolation;
@@ -26,6 +27,7 @@ pub mod tenant;
 pub use crds::{crd_documents, crds};
 pub use decode::{ConfigObject, decode};
 pub use draft::{DraftSource, ModuleLocation, ModuleReference, PolicyDraft};
+pub use fairness_class::check_fairness_class;
 pub use request::check_quota_request;
 pub use tenant::check_tenant;
 

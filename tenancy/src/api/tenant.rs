@@ -60,6 +60,11 @@ pub struct TenantSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub isolation_profile: Option<String>,
+    /// The FairnessClass: what it gets of what all tenants share. That of the nearest tenant above that names one where
+    /// not given, and then the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 40))]
+    pub fairness_class: Option<String>,
     /// How much it may have at once, together with all tenants below it.
     #[serde(default)]
     pub quota: Quota,
@@ -182,6 +187,7 @@ pub struct TenantStatus {
     pub quota: Vec<QuotaStatus>,
     /// Ready: every namespace has its walls. WithinBudget: nothing is used beyond the budget.
     /// GrantsStand: ResourceQuotas hold the budget in every namespace, where they are to.
+    /// FairnessClassFound: the class that it names is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -80,6 +80,7 @@ mod tests {
     use super::*;
     use crate::api::tenant::Tenant;
     use crate::cluster::lineage::in_force;
+    use crate::fairness::Classes;
 
     fn moment(second: u32) -> Timestamp {
         format!("2026-11-22T10:00:{second:02}Z").parse().unwrap()
@@ -116,7 +117,7 @@ mod tests {
         let tenant: Tenant = serde_json::from_value(object).unwrap();
         let grants = Grants::at(now, requests, tenant_of);
         let tenants = BTreeMap::from([("physics".to_owned(), tenant)]);
-        in_force(&tenants, &BTreeMap::new(), &grants).remove(0)
+        in_force(&tenants, &BTreeMap::new(), &Classes::default(), &grants).remove(0)
     }
 
     fn pods(requests: &[QuotaRequest], now: Timestamp) -> i128 {

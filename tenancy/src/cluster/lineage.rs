@@ -1,6 +1,7 @@
 //! Tenants as they are in force: what a tenant above another adds to it. Pure.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use model::{Isolation, Member, NamespaceRules, Network, TenantFault, TenantRole};
@@ -8,6 +9,7 @@ use model::{Isolation, Member, NamespaceRules, Network, TenantFault, TenantRole}
 use super::grants::Grants;
 use crate::api::isolation::{IsolationProfile, IsolationProfileSpec};
 use crate::api::tenant::Tenant;
+use crate::fairness::Classes;
 
 /// The profile of tenants that name none.
 const DEFAULT_PROFILE: &str = "default";
@@ -22,10 +24,12 @@ const BUILT_IN: &str = "the built-in IsolationProfile";
 pub(super) fn in_force(
     tenants: &BTreeMap<String, Tenant>,
     profiles: &BTreeMap<String, IsolationProfile>,
+    classes: &Classes<'_>,
     grants: &Grants,
 ) -> Vec<model::Tenant> {
     let plain = tenants.iter().map(|(name, tenant)| {
         let mut alone = alone(name, tenant, profiles);
+        alone.weight = classes.weight(classes.membership(name, tenants).class);
         grants.add_to(&mut alone);
         (name.as_str(), alone)
     });
@@ -49,6 +53,7 @@ fn alone(name: &str, tenant: &Tenant, profiles: &BTreeMap<String, IsolationProfi
         suspended: tenant.spec.suspended || tenant.metadata.deletion_timestamp.is_some(),
         profile: named.unwrap_or(DEFAULT_PROFILE).to_owned(),
         isolation: isolation(named, profiles),
+        weight: NonZeroU32::MIN,
     }
 }
 
@@ -219,7 +224,7 @@ mod tests {
                 json!({"parent": "department", "isolationProfile": "wide", "namespaces": {"prefix": "x-"}}),
             ),
         ]);
-        let all = in_force(&tenants, &profiles, &Grants::default());
+        let all = in_force(&tenants, &profiles, &Classes::default(), &Grants::default());
         let lab = find(&all, "lab");
         assert_eq!(lab.parents, ["department", "faculty"]);
         assert_eq!(lab.members.len(), 1, "owners are inherited, readers are not: {:?}", lab.members);
@@ -248,7 +253,7 @@ mod tests {
         for tenant in tenants.values_mut().filter(|tenant| tenant.metadata.name.as_deref() != Some("plain")) {
             tenant.metadata.labels = Some(BTreeMap::from([("tier".to_owned(), "gold".to_owned())]));
         }
-        let all = in_force(&tenants, &profiles, &Grants::default());
+        let all = in_force(&tenants, &profiles, &Classes::default(), &Grants::default());
         let used = ["gold", "plain", "named"].map(|name| find(&all, name).profile.as_str());
         assert_eq!(used, ["b-paid", "c-all", "a-none"]);
     }
@@ -262,7 +267,7 @@ mod tests {
             ("one", json!({"parent": "two"})),
             ("two", json!({"parent": "one"})),
         ]);
-        let all = in_force(&tenants, &BTreeMap::new(), &Grants::default());
+        let all = in_force(&tenants, &BTreeMap::new(), &Classes::default(), &Grants::default());
         assert!(all.iter().all(|tenant| tenant.suspended));
         assert_eq!(find(&all, "below").isolation.fault, None);
         for (name, fault) in [

@@ -31,6 +31,7 @@ use crate::api::ModuleLocation;
 use crate::api::exception::State;
 use crate::budgets::{self, Budgets};
 use crate::controllers;
+use crate::fairness;
 use crate::hostnames::{self, Hostnames};
 use crate::status::{self, StatusReport, StatusWriter};
 use crate::tasks::{Task, Tasks};
@@ -87,6 +88,8 @@ pub struct Cluster {
     pub holdings_synced: watch::Receiver<bool>,
     /// Who has which host name.
     pub hostnames: Hostnames,
+    /// How what tenants get of the API server stands; nothing where this process does not keep it.
+    pub fairness: watch::Receiver<fairness::Standing>,
     all_exceptions: watch::Receiver<Arc<AllExceptions>>,
     client: Client,
     lookups: Lookups,
@@ -116,7 +119,17 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     let excepted = exceptions::Published::new();
     let (exceptions, exceptions_synced) = (excepted.approved.subscribe(), excepted.synced.subscribe());
     let all_exceptions = excepted.all.subscribe();
+    let standing = watch::Sender::default();
+    let fairness = standing.subscribe();
     if options.control {
+        let follow = fairness::Follow {
+            index: of_tenants.index.clone(),
+            tenants: of_tenants.observed.clone(),
+            classes: of_tenants.classes,
+            synced: of_tenants.synced.clone(),
+            standing,
+        };
+        watches.push(tasks.spawn("fairness", fairness::run(client.clone(), follow)));
         let run = controllers::exceptions::run(client.clone(), all_exceptions.clone());
         watches.push(tasks.spawn("exception statuses", run));
         let follow = controllers::Follow {
@@ -156,6 +169,7 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
         holdings: held.0,
         holdings_synced: held.1,
         hostnames: Hostnames::new(reader.clone()),
+        fairness,
         client: reader,
         lookups,
         objects: handles.state,

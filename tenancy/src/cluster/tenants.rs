@@ -21,10 +21,12 @@ use super::grants::Grants;
 use super::lineage;
 use super::lookups::Lookups;
 use super::retry::{http_status, shown, watch_pauses};
+use crate::api::fairness_class::FairnessClass;
 use crate::api::isolation::IsolationProfile;
 use crate::api::request::QuotaRequest;
 use crate::api::tenant::Tenant;
 use crate::api::{GROUP, VERSION};
+use crate::fairness::Classes;
 
 /// How long changes are gathered before they are published.
 const DEBOUNCE: Duration = Duration::from_millis(10);
@@ -40,7 +42,9 @@ pub(super) struct Handles {
     pub(super) observed: watch::Receiver<Arc<BTreeMap<String, Tenant>>>,
     /// The requests for more, by namespace and name.
     pub(super) requests: watch::Receiver<Arc<BTreeMap<String, QuotaRequest>>>,
-    /// Whether tenants and namespaces are listed.
+    /// The classes of fairness.
+    pub(super) classes: watch::Receiver<Arc<BTreeMap<String, FairnessClass>>>,
+    /// Whether tenants, classes and namespaces are listed.
     pub(super) synced: watch::Receiver<bool>,
 }
 
@@ -49,6 +53,7 @@ pub(super) struct Tenants {
     changes: mpsc::UnboundedReceiver<Change>,
     tenants: Listed<Tenant>,
     profiles: Listed<IsolationProfile>,
+    classes: Listed<FairnessClass>,
     requests: Listed<QuotaRequest>,
     namespaces: BTreeMap<String, Arc<NamespaceState>>,
     namespaces_listed: bool,
@@ -61,6 +66,7 @@ pub(super) struct Tenants {
     index: watch::Sender<Arc<TenantIndex>>,
     observed: watch::Sender<Arc<BTreeMap<String, Tenant>>>,
     observed_requests: watch::Sender<Arc<BTreeMap<String, QuotaRequest>>>,
+    observed_classes: watch::Sender<Arc<BTreeMap<String, FairnessClass>>>,
     synced: watch::Sender<bool>,
 }
 
@@ -91,13 +97,14 @@ impl Tenants {
                 let _ended = sender.send(change);
             }
         }));
-        let (index, observed, observed_requests) = Default::default();
+        let (index, observed, observed_requests, observed_classes) = Default::default();
         let synced = watch::Sender::new(false);
         let tenants = Self {
             client,
             changes,
             tenants: Listed::default(),
             profiles: Listed::default(),
+            classes: Listed::default(),
             requests: Listed::default(),
             namespaces: BTreeMap::new(),
             namespaces_listed: false,
@@ -108,12 +115,14 @@ impl Tenants {
             index,
             observed,
             observed_requests,
+            observed_classes,
             synced,
         };
         let handles = Handles {
             index: tenants.index.subscribe(),
             observed: tenants.observed.subscribe(),
             requests: tenants.observed_requests.subscribe(),
+            classes: tenants.observed_classes.subscribe(),
             synced: tenants.synced.subscribe(),
         };
         (tenants, handles)
@@ -122,12 +131,14 @@ impl Tenants {
     pub(super) async fn run(mut self) {
         let mut tenants = events(&self.client, "Tenant", "tenants");
         let mut profiles = events(&self.client, "IsolationProfile", "isolationprofiles");
+        let mut classes = events(&self.client, "FairnessClass", "fairnessclasses");
         let mut requests = events(&self.client, REQUEST, "quotarequests");
         let mut due = Instant::now();
         loop {
             tokio::select! {
                 Some(event) = tenants.next() => if self.tenants.event("Tenant", event) { self.touch(); },
                 Some(event) = profiles.next() => if self.profiles.event("IsolationProfile", event) { self.touch(); },
+                Some(event) = classes.next() => if self.classes.event("FairnessClass", event) { self.touch(); },
                 // Many of them change nothing of what is in force.
                 Some(event) = requests.next() => if self.requests.event(REQUEST, event) { self.gather(); },
                 Some(change) = self.changes.recv() => self.namespaces(change),
@@ -163,7 +174,8 @@ impl Tenants {
     }
 
     fn publish(&mut self) {
-        let listed = self.tenants.listed && self.profiles.listed && self.requests.listed;
+        let listed =
+            self.tenants.listed && self.profiles.listed && self.requests.listed && self.classes.listed;
         let changed = self.dirty.take().is_some();
         self.wake = None;
         if !(listed && self.namespaces_listed) {
@@ -192,8 +204,10 @@ impl Tenants {
     fn publish_index(&mut self) {
         self.stale = false;
         let last = Arc::clone(&self.index.borrow());
+        let classes = Classes::of(&self.classes.objects);
         let tenants =
-            lineage::in_force(&self.tenants.objects, &self.profiles.objects, &self.grants).into_iter();
+            lineage::in_force(&self.tenants.objects, &self.profiles.objects, &classes, &self.grants)
+                .into_iter();
         // What did not change stays the same value: others hold on to what they made of it.
         let tenants = tenants.map(|tenant| match last.tenant(&tenant.name) {
             Some(known) if **known == tenant => Arc::clone(known),
@@ -207,6 +221,13 @@ impl Tenants {
             changed
         });
         self.observed.send_replace(Arc::new(self.tenants.objects.clone()));
+        self.observed_classes.send_if_modified(|last| {
+            let differ = **last != self.classes.objects;
+            if differ {
+                *last = Arc::new(self.classes.objects.clone());
+            }
+            differ
+        });
     }
 }
 

@@ -24,6 +24,7 @@ fn tenant(members: &[(&str, TenantRole)], contents: Contents) -> Tenant {
         namespaces: NamespaceRules::default(),
         budget: model::Budget::default(),
         suspended: false,
+        weight: std::num::NonZeroU32::MIN,
         profile: "default".into(),
         isolation: Isolation {
             pod_security: BTreeMap::from([label]),

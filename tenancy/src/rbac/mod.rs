@@ -12,7 +12,8 @@ mod objects;
 mod question;
 mod resources;
 
-pub use dump::{Dump, DumpFault, read as read_dump};
+pub use crate::manifests::DumpFault;
+pub use dump::{Dump, read as read_dump};
 pub use grant::{Grant, Power, Source};
 pub use identity::Identity;
 pub use objects::{Binding, Rbac, RoleKind, RoleRef, Rule};

@@ -13,6 +13,7 @@ mod decisions;
 mod exceptions;
 mod explain;
 mod export;
+mod fairness;
 mod fault;
 mod graph;
 mod identity;

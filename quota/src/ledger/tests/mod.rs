@@ -30,6 +30,7 @@ pub(super) fn tenant(name: &str, parents: &[&str], budget: Budget) -> Arc<Tenant
         namespaces: NamespaceRules::default(),
         budget,
         suspended: false,
+        weight: std::num::NonZeroU32::MIN,
         profile: "default".to_owned(),
         isolation: Isolation {
             pod_security: BTreeMap::new(),
