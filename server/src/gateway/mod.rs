@@ -5,6 +5,7 @@
 
 mod args;
 mod issuers;
+mod rates;
 mod upstream;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use gateway::{Gateway, GatewayMetrics, LimitsOf, Parts, Settings};
+use gateway::{Gateway, GatewayMetrics, Parts, Settings};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tenancy::cluster::TenantsAlone;
@@ -46,8 +47,7 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let config =
         kube::Config::infer().await.context("no cluster was found: set KUBECONFIG, or run inside one")?;
     let tenants = Arc::new(tenancy::cluster::follow_tenants(kube::Client::try_from(config.clone())?));
-    let limits = Arc::new(args.gateway.limits());
-    let limits_of: LimitsOf = Arc::new(move |_| Arc::clone(&limits));
+    let limits_of = rates::limits_of(args.gateway.limits(), tenants.rates.clone());
     let gateway = Arc::new(Gateway::new(Parts {
         sender: upstream::sender(&config)?,
         issuers: issuers::read(args.gateway.gateway_issuers.as_deref())?,

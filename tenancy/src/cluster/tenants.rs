@@ -26,7 +26,7 @@ use crate::api::isolation::IsolationProfile;
 use crate::api::request::QuotaRequest;
 use crate::api::tenant::Tenant;
 use crate::api::{GROUP, VERSION};
-use crate::fairness::Classes;
+use crate::fairness::{Classes, RatesByTenant};
 
 /// How long changes are gathered before they are published.
 const DEBOUNCE: Duration = Duration::from_millis(10);
@@ -44,6 +44,8 @@ pub(super) struct Handles {
     pub(super) requests: watch::Receiver<Arc<BTreeMap<String, QuotaRequest>>>,
     /// The classes of fairness.
     pub(super) classes: watch::Receiver<Arc<BTreeMap<String, FairnessClass>>>,
+    /// How often each tenant may do what, by its class.
+    pub(super) rates: watch::Receiver<Arc<RatesByTenant>>,
     /// Whether tenants, classes and namespaces are listed.
     pub(super) synced: watch::Receiver<bool>,
 }
@@ -67,6 +69,7 @@ pub(super) struct Tenants {
     observed: watch::Sender<Arc<BTreeMap<String, Tenant>>>,
     observed_requests: watch::Sender<Arc<BTreeMap<String, QuotaRequest>>>,
     observed_classes: watch::Sender<Arc<BTreeMap<String, FairnessClass>>>,
+    rates: watch::Sender<Arc<RatesByTenant>>,
     synced: watch::Sender<bool>,
 }
 
@@ -97,7 +100,7 @@ impl Tenants {
                 let _ended = sender.send(change);
             }
         }));
-        let (index, observed, observed_requests, observed_classes) = Default::default();
+        let (index, observed, observed_requests, observed_classes, rates) = Default::default();
         let synced = watch::Sender::new(false);
         let tenants = Self {
             client,
@@ -116,6 +119,7 @@ impl Tenants {
             observed,
             observed_requests,
             observed_classes,
+            rates,
             synced,
         };
         let handles = Handles {
@@ -123,6 +127,7 @@ impl Tenants {
             observed: tenants.observed.subscribe(),
             requests: tenants.observed_requests.subscribe(),
             classes: tenants.observed_classes.subscribe(),
+            rates: tenants.rates.subscribe(),
             synced: tenants.synced.subscribe(),
         };
         (tenants, handles)
@@ -219,6 +224,12 @@ impl Tenants {
             let changed = **last != *index;
             *last = index;
             changed
+        });
+        let rates = classes.rates(&self.tenants.objects);
+        self.rates.send_if_modified(|last| {
+            let differ = **last != rates;
+            *last = Arc::new(rates);
+            differ
         });
         self.observed.send_replace(Arc::new(self.tenants.objects.clone()));
         self.observed_classes.send_if_modified(|last| {

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::lookups::Lookups;
 use super::tenants::Tenants;
+use crate::fairness::RatesByTenant;
 use crate::tasks::{Task, Tasks};
 
 /// The most objects of one list request.
@@ -18,6 +19,8 @@ const PAGE: u32 = 500;
 pub struct TenantsAlone {
     /// All tenants and whose each namespace is; empty until both are listed.
     pub tenants: watch::Receiver<Arc<TenantIndex>>,
+    /// How often each tenant may do what, by its class.
+    pub rates: watch::Receiver<Arc<RatesByTenant>>,
     /// Whether they are listed.
     pub synced: watch::Receiver<bool>,
     tasks: Tasks,
@@ -32,7 +35,14 @@ pub fn follow_tenants(client: Client) -> TenantsAlone {
     lookups.set_kinds(&BTreeSet::new());
     let (tenants, handles) = Tenants::new(client, &lookups);
     let watch = tasks.spawn("tenants", tenants.run());
-    TenantsAlone { tenants: handles.index, synced: handles.synced, tasks, _lookups: lookups, _watch: watch }
+    TenantsAlone {
+        tenants: handles.index,
+        rates: handles.rates,
+        synced: handles.synced,
+        tasks,
+        _lookups: lookups,
+        _watch: watch,
+    }
 }
 
 impl TenantsAlone {

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use fairness::apf::plan::Class;
+use fairness::rates::{self, Limits};
 
 use crate::api::fairness_class::FairnessClass;
 use crate::api::tenant::Tenant;
+
+/// How often each tenant may do what.
+pub type RatesByTenant = BTreeMap<String, Arc<BTreeMap<rates::Class, Limits>>>;
 
 /// The classes of a cluster, as far as they can be in force.
 #[derive(Debug, Clone, Default)]
@@ -84,6 +89,18 @@ impl<'a> Classes<'a> {
         }
     }
 
+    /// How often each of these tenants may do what; those without a limit are left out.
+    pub fn rates(&self, tenants: &BTreeMap<String, Tenant>) -> RatesByTenant {
+        let limits: BTreeMap<&str, _> =
+            self.usable.iter().map(|(name, (class, _))| (*name, Arc::new(class.spec.limits()))).collect();
+        let of = |name: &String| {
+            let limits =
+                limits.get(self.membership(name, tenants).class?).filter(|limits| !limits.is_empty())?;
+            Some((name.clone(), Arc::clone(limits)))
+        };
+        tenants.keys().filter_map(of).collect()
+    }
+
     /// The weight of the tenants of a class; 1 without one.
     pub fn weight(&self, class: Option<&str>) -> NonZeroU32 {
         let found = class.and_then(|class| self.usable.get(class));
@@ -124,7 +141,10 @@ pub(super) mod tests {
         let all = classes(&[
             ("gold", json!({"weight": 4})),
             ("standard", json!({"default": true})),
-            ("zinc", json!({"default": true, "weight": 2})),
+            (
+                "zinc",
+                json!({"default": true, "weight": 2, "rates": {"list": {"tenant": {"requests": 1, "burst": 3}}}}),
+            ),
         ]);
         let classes = Classes::of(&all);
         let tenants = tenants(&[
@@ -141,6 +161,9 @@ pub(super) mod tests {
         assert_eq!(["lab", "poor", "plain", "one"].map(class), ["gold", "zinc", "standard", "standard"]);
         let lost = classes.membership("lost", &tenants);
         assert_eq!(lost, Membership { class: Some("standard"), missing: Some("platinum") });
+        let rates = classes.rates(&tenants);
+        assert_eq!(rates.keys().collect::<Vec<_>>(), ["poor"], "no other class has any");
+        assert_eq!(rates["poor"][&rates::Class::List].tenant.burst, 3);
         let weight = |name: &str| classes.weight(classes.membership(name, &tenants).class).get();
         assert_eq!(["lab", "poor", "plain"].map(weight), [4, 2, 1]);
     }
