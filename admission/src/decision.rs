@@ -197,7 +197,7 @@ pub const fn status(code: Code) -> u16 {
         | Code::ModuleDigestMismatch
         | Code::QuotaInvalid
         | Code::FairnessInvalid => 422,
-        Code::Overloaded => 429,
+        Code::Overloaded | Code::RateLimited => 429,
         Code::NotReady | Code::LookupUnavailable | Code::TenantNotReady | Code::QuotaUnavailable => 503,
         Code::DeadlineExceeded | Code::PolicyTimeout => 504,
         _ => 500,

@@ -21,6 +21,7 @@ mod http;
 mod metrics;
 mod native;
 mod pipeline;
+mod rates;
 mod response;
 mod seats;
 
@@ -32,5 +33,6 @@ pub use hostnames::{GiveBack, HostnameClaims};
 pub use http::{HttpLimits, Peer, router};
 pub use metrics::AdmissionMetrics;
 pub use pipeline::{Admission, Answered, ConfigCheck, Parts, Phase};
+pub use rates::WriteRates;
 pub use response::{bare_status, encode};
 pub use seats::Seats;

@@ -20,6 +20,7 @@ use crate::decision::{Contact, decide, refuse};
 use crate::guard::{Guard, Wall};
 use crate::hostnames::{self, GiveBack, HostnameClaims};
 use crate::metrics::AdmissionMetrics;
+use crate::rates::{TooSoon, WriteRates};
 use crate::seats::{Seats, Unseated};
 
 /// The group of Bailey's own objects.
@@ -60,6 +61,7 @@ pub struct Admission {
     guard: Guard,
     budgets: Option<Budgets>,
     hostnames: Option<HostnameClaims>,
+    rates: Option<WriteRates>,
     check: ConfigCheck,
     checks: Arc<Semaphore>,
     contact: Contact,
@@ -83,6 +85,8 @@ pub struct Parts {
     pub budgets: Option<Budgets>,
     /// Where host names are claimed; `None` without a cluster.
     pub hostnames: Option<HostnameClaims>,
+    /// How often tenants may change things; `None` without a cluster.
+    pub rates: Option<WriteRates>,
     /// The newest exceptions of policies.
     pub exceptions: watch::Receiver<Arc<Exceptions>>,
     /// The check of Bailey's own objects.
@@ -113,6 +117,7 @@ impl Admission {
             guard,
             budgets,
             hostnames,
+            rates,
             exceptions,
             check,
             contact,
@@ -127,6 +132,7 @@ impl Admission {
             guard,
             budgets,
             hostnames,
+            rates,
             check,
             checks,
             contact,
@@ -171,16 +177,9 @@ impl Admission {
         let mut decision = match &decoded {
             Err(error) => self.undecodable(id, error),
             Ok(_) if !self.ready.load(Ordering::Acquire) => self.not_ready(id),
-            Ok(request) => match self.guard.judge(phase, request) {
-                Err(wall) => {
-                    self.metrics.hit(wall.rule);
-                    refuse(id, wall.code, &wall.message, &self.contact)
-                }
-                Ok(None) => self.ask(id, phase, request, deadline).await,
-                Ok(Some(changed)) => {
-                    let decision = self.ask(id, phase, &changed.request, deadline).await;
-                    with_patch(changed.patch, decision)
-                }
+            Ok(request) => match self.pace(phase, request) {
+                Err(soon) => self.too_soon(id, soon),
+                Ok(()) => self.judge(id, phase, request, deadline).await,
             },
         };
         if let Ok(request) = &decoded {
@@ -195,6 +194,37 @@ impl Admission {
         self.audit.record(record);
         self.metrics.in_flight.dec();
         Answered { uid: request.map(|request| request.uid), decision }
+    }
+
+    /// First, once for each request: whether its tenant may do something now.
+    fn pace(&self, phase: Phase, request: &Request) -> Result<(), TooSoon> {
+        let Some(rates) = self.rates.as_ref().filter(|_| phase == Phase::Validate) else { return Ok(()) };
+        let Some(tenant) = self.guard.payer_of(request) else { return Ok(()) };
+        rates.pass(&tenant, request)
+    }
+
+    fn too_soon(&self, id: String, soon: TooSoon) -> Decision {
+        let mut decision = refuse(id, Code::RateLimited, &soon.message, &self.contact);
+        if let Verdict::Denied { retry_after_seconds, .. } = &mut decision.verdict {
+            *retry_after_seconds =
+                soon.wait.map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1));
+        }
+        decision
+    }
+
+    /// Holds a request against the walls, and asks the policies about what they let pass.
+    async fn judge(&self, id: String, phase: Phase, request: &Request, deadline: Instant) -> Decision {
+        match self.guard.judge(phase, request) {
+            Err(wall) => {
+                self.metrics.hit(wall.rule);
+                refuse(id, wall.code, &wall.message, &self.contact)
+            }
+            Ok(None) => self.ask(id, phase, request, deadline).await,
+            Ok(Some(changed)) => {
+                let decision = self.ask(id, phase, &changed.request, deadline).await;
+                with_patch(changed.patch, decision)
+            }
+        }
     }
 
     /// Last, for what nothing refuses: takes the host names that the object brings, and what it needs from the budgets

@@ -62,6 +62,7 @@ impl World {
             ),
             budgets: None,
             hostnames: None,
+            rates: None,
             exceptions: tokio::sync::watch::channel(Arc::default()).1,
             check: Arc::new(|request| match request.name.as_str() {
                 "bad" => Err(LoadFault::new(Code::PolicyInvalid, "line 3 is wrong")),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use fairness::rates::{Class, Limits, Nanos, Rates, Refusal as RateRefusal, Start, Whose};
+use fairness::rates::{Class, Limits, Nanos, Rates, Refusal as RateRefusal, Start};
 use model::{Code, TenantIndex, UserInfo};
 
 use crate::body::Pace;
@@ -177,19 +177,7 @@ fn check_page(limits: &TenantLimits, target: &Target) -> Result<(), Refusal> {
 }
 
 fn too_fast(tenant: &str, user: &str, class: Class, refusal: RateRefusal) -> Refusal {
-    let whose = match refusal.whose {
-        Whose::Tenant => format!("tenant {tenant}"),
-        Whose::User => format!("user {user} of tenant {tenant}"),
-    };
-    let thousandths = refusal.limit.rate.as_thousandths();
-    let rate = format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000);
-    let rate = rate.trim_end_matches('0').trim_end_matches('.');
-    let message = format!(
-        "{whose} may send {rate} requests of class `{}` per second, and {} at once",
-        class.as_str(),
-        refusal.limit.burst
-    );
-    let refused = Refusal::new(Code::GatewayRate, message);
+    let refused = Refusal::new(Code::GatewayRate, refusal.told(tenant, user, class));
     match refusal.retry_after {
         Some(wait) => refused.after(Duration::from_nanos(wait)),
         None => refused.with_status(http::StatusCode::FORBIDDEN),

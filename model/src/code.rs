@@ -109,6 +109,8 @@ pub enum Code {
     GatewayUnavailable,
     /// A fairness class is not valid.
     FairnessInvalid,
+    /// A tenant changes things more often than it may.
+    RateLimited,
 }
 
 impl Code {
@@ -166,6 +168,7 @@ impl Code {
         Self::GatewayPage,
         Self::GatewayUnavailable,
         Self::FairnessInvalid,
+        Self::RateLimited,
     ];
 
     /// The code as it is shown and counted.
@@ -223,6 +226,7 @@ impl Code {
             Self::GatewayPage => "gateway_page",
             Self::GatewayUnavailable => "gateway_unavailable",
             Self::FairnessInvalid => "fairness_invalid",
+            Self::RateLimited => "rate_limited",
         }
     }
 }
@@ -241,6 +245,6 @@ mod tests {
     fn every_code_has_a_text_of_its_own() {
         let texts: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
-        assert_eq!(Code::ALL.last(), Some(&Code::FairnessInvalid), "a new code belongs in ALL");
+        assert_eq!(Code::ALL.last(), Some(&Code::RateLimited), "a new code belongs in ALL");
     }
 }

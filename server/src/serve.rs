@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use admission::{
-    Admission, AdmissionMetrics, Budgets, Contact, GiveBack, Guard, HostnameClaims, Parts, Seats,
+    Admission, AdmissionMetrics, Budgets, Contact, GiveBack, Guard, HostnameClaims, Parts, Seats, WriteRates,
 };
 use anyhow::{Context, anyhow};
 use audit::{AuditConfig, AuditMetrics, AuditSink, AuditTask};
@@ -72,6 +72,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         guard: guard(cluster.as_deref(), &args),
         budgets: budgets(cluster.as_deref(), &args),
         hostnames: cluster.as_deref().map(hostnames),
+        rates: cluster.as_deref().map(|cluster| WriteRates::new(cluster.rates.clone())),
         exceptions,
         check: config_check(compiler, cluster.clone()),
         contact: Contact(args.contact.clone()),

@@ -120,6 +120,21 @@ impl Guard {
         Some((name, weight))
     }
 
+    /// The tenant that a change is counted for: that of its namespace, where the user belongs to it, or else the first one
+    /// that the user belongs to; nobody for administrators and the cluster's own controllers.
+    pub(crate) fn payer_of(&self, request: &Request) -> Option<String> {
+        let user = &request.user;
+        if is_controller(request) || user.groups.iter().any(|group| self.administrators.contains(group)) {
+            return None;
+        }
+        let tenants = self.snapshot();
+        let (roles, home) = (tenants.roles_of(user), tenants.home_of(user));
+        let own =
+            |tenant: &&str| home == Some(*tenant) || roles.keys().any(|role| tenants.holds(role, tenant));
+        let here = tenants.name_for(&request.namespace).filter(own);
+        here.or_else(|| roles.keys().next().copied()).or(home).map(str::to_owned)
+    }
+
     /// Whether a request is about what is in a tenant's namespace.
     pub(crate) fn is_inside(&self, request: &Request) -> bool {
         !request.is_cluster_scoped() && self.snapshot().name_for(&request.namespace).is_some()

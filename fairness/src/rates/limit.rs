@@ -1,5 +1,7 @@
 //! How often something may happen.
 
+use std::fmt;
+
 /// A moment or a length of time, in billionths of a second, on a clock that starts before the first use.
 pub type Nanos = u64;
 
@@ -44,6 +46,14 @@ impl Class {
 /// Thousandths of a request per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Rate(u64);
+
+impl fmt::Display for Rate {
+    /// In requests per second.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{}.{:03}", self.0 / 1_000, self.0 % 1_000);
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
 
 impl Rate {
     /// So many requests per second.

@@ -27,7 +27,7 @@ pub mod shares;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -68,6 +68,9 @@ impl Limits {
     }
 }
 
+/// The limits of all tenants that have some.
+pub type ByTenant = BTreeMap<String, Arc<BTreeMap<Class, Limits>>>;
+
 /// With what a limit starts that was not there before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
@@ -95,6 +98,22 @@ pub struct Refusal {
     pub limit: Limit,
     /// How long it lasts, if nothing else passes; `None` where it lasts until the limit changes.
     pub retry_after: Option<Nanos>,
+}
+
+impl Refusal {
+    /// The limit, for the person who is refused.
+    pub fn told(&self, tenant: &str, user: &str, class: Class) -> String {
+        let whose = match self.whose {
+            Whose::Tenant => format!("tenant {tenant}"),
+            Whose::User => format!("user {user} of tenant {tenant}"),
+        };
+        format!(
+            "{whose} may send {} requests of class `{}` per second, and {} at once",
+            self.limit.rate,
+            class.as_str(),
+            self.limit.burst
+        )
+    }
 }
 
 /// How a limit stands.

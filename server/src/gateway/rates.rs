@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use fairness::rates::ByTenant;
 use gateway::{LimitsOf, TenantLimits};
-use tenancy::fairness::RatesByTenant;
 use tokio::sync::watch;
 
 /// What was made of the rates as they are: the same value as long as they are the same.
 struct Made {
-    of: Arc<RatesByTenant>,
+    of: Arc<ByTenant>,
     limits: HashMap<String, Arc<TenantLimits>>,
 }
 
 /// The limits of each tenant.
-pub(super) fn limits_of(flags: TenantLimits, rates: watch::Receiver<Arc<RatesByTenant>>) -> LimitsOf {
+pub(super) fn limits_of(flags: TenantLimits, rates: watch::Receiver<Arc<ByTenant>>) -> LimitsOf {
     let flags = Arc::new(flags);
     let made = Mutex::new(Made { of: Arc::default(), limits: HashMap::new() });
     Arc::new(move |tenant| {
@@ -28,7 +28,7 @@ pub(super) fn limits_of(flags: TenantLimits, rates: watch::Receiver<Arc<RatesByT
 }
 
 impl Made {
-    fn renew(&mut self, flags: &TenantLimits, rates: Arc<RatesByTenant>) {
+    fn renew(&mut self, flags: &TenantLimits, rates: Arc<ByTenant>) {
         let mut limits = HashMap::with_capacity(rates.len());
         for (tenant, rates) in rates.iter() {
             let mut new = flags.clone();
@@ -52,7 +52,7 @@ mod tests {
 
     use super::*;
 
-    fn rates(all: &[(&str, u32)]) -> Arc<RatesByTenant> {
+    fn rates(all: &[(&str, u32)]) -> Arc<ByTenant> {
         let limits = |burst| Limits { tenant: Limit::per_second(1, burst), user: None };
         let of = |burst: u32| Arc::new(BTreeMap::from([(Class::List, limits(burst))]));
         Arc::new(all.iter().map(|(tenant, burst)| ((*tenant).to_owned(), of(*burst))).collect())

@@ -76,6 +76,8 @@ pub struct Cluster {
     pub tenants: watch::Receiver<Arc<TenantIndex>>,
     /// Whether tenants and namespaces are listed.
     pub tenants_synced: watch::Receiver<bool>,
+    /// How often tenants may do what.
+    pub rates: watch::Receiver<Arc<::fairness::rates::ByTenant>>,
     /// What tenants may have, and what is left of it.
     pub budgets: Budgets,
     /// The exceptions that were approved; whether one is over is for the clock.
@@ -162,6 +164,7 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
         sources: handles.sources,
         synced,
         tenants: of_tenants.index,
+        rates: of_tenants.rates,
         tenants_synced: of_tenants.synced,
         exceptions,
         exceptions_synced,

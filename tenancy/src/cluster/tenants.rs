@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::fairness::rates::ByTenant;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use k8s_openapi::jiff::Timestamp;
@@ -26,7 +27,7 @@ use crate::api::isolation::IsolationProfile;
 use crate::api::request::QuotaRequest;
 use crate::api::tenant::Tenant;
 use crate::api::{GROUP, VERSION};
-use crate::fairness::{Classes, RatesByTenant};
+use crate::fairness::Classes;
 
 /// How long changes are gathered before they are published.
 const DEBOUNCE: Duration = Duration::from_millis(10);
@@ -45,7 +46,7 @@ pub(super) struct Handles {
     /// The classes of fairness.
     pub(super) classes: watch::Receiver<Arc<BTreeMap<String, FairnessClass>>>,
     /// How often each tenant may do what, by its class.
-    pub(super) rates: watch::Receiver<Arc<RatesByTenant>>,
+    pub(super) rates: watch::Receiver<Arc<ByTenant>>,
     /// Whether tenants, classes and namespaces are listed.
     pub(super) synced: watch::Receiver<bool>,
 }
@@ -69,7 +70,7 @@ pub(super) struct Tenants {
     observed: watch::Sender<Arc<BTreeMap<String, Tenant>>>,
     observed_requests: watch::Sender<Arc<BTreeMap<String, QuotaRequest>>>,
     observed_classes: watch::Sender<Arc<BTreeMap<String, FairnessClass>>>,
-    rates: watch::Sender<Arc<RatesByTenant>>,
+    rates: watch::Sender<Arc<ByTenant>>,
     synced: watch::Sender<bool>,
 }
 

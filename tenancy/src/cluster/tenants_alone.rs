@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ::fairness::rates::ByTenant;
 use kube::Client;
 use model::TenantIndex;
 use tokio::sync::watch;
 
 use super::lookups::Lookups;
 use super::tenants::Tenants;
-use crate::fairness::RatesByTenant;
 use crate::tasks::{Task, Tasks};
 
 /// The most objects of one list request.
@@ -20,7 +20,7 @@ pub struct TenantsAlone {
     /// All tenants and whose each namespace is; empty until both are listed.
     pub tenants: watch::Receiver<Arc<TenantIndex>>,
     /// How often each tenant may do what, by its class.
-    pub rates: watch::Receiver<Arc<RatesByTenant>>,
+    pub rates: watch::Receiver<Arc<ByTenant>>,
     /// Whether they are listed.
     pub synced: watch::Receiver<bool>,
     tasks: Tasks,

@@ -5,13 +5,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use fairness::apf::plan::Class;
-use fairness::rates::{self, Limits};
+use fairness::rates::ByTenant;
 
 use crate::api::fairness_class::FairnessClass;
 use crate::api::tenant::Tenant;
-
-/// How often each tenant may do what.
-pub type RatesByTenant = BTreeMap<String, Arc<BTreeMap<rates::Class, Limits>>>;
 
 /// The classes of a cluster, as far as they can be in force.
 #[derive(Debug, Clone, Default)]
@@ -90,7 +87,7 @@ impl<'a> Classes<'a> {
     }
 
     /// How often each of these tenants may do what; those without a limit are left out.
-    pub fn rates(&self, tenants: &BTreeMap<String, Tenant>) -> RatesByTenant {
+    pub fn rates(&self, tenants: &BTreeMap<String, Tenant>) -> ByTenant {
         let limits: BTreeMap<&str, _> =
             self.usable.iter().map(|(name, (class, _))| (*name, Arc::new(class.spec.limits()))).collect();
         let of = |name: &String| {
@@ -163,7 +160,7 @@ pub(super) mod tests {
         assert_eq!(lost, Membership { class: Some("standard"), missing: Some("platinum") });
         let rates = classes.rates(&tenants);
         assert_eq!(rates.keys().collect::<Vec<_>>(), ["poor"], "no other class has any");
-        assert_eq!(rates["poor"][&rates::Class::List].tenant.burst, 3);
+        assert_eq!(rates["poor"][&fairness::rates::Class::List].tenant.burst, 3);
         let weight = |name: &str| classes.weight(classes.membership(name, &tenants).class).get();
         assert_eq!(["lab", "poor", "plain"].map(weight), [4, 2, 1]);
     }

@@ -31,7 +31,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::api::fairness_class::FairnessClass;
 use crate::api::tenant::Tenant;
 use crate::cluster::api_message;
-pub use classes::{Classes, Membership, RatesByTenant};
+pub use classes::{Classes, Membership};
 pub use configuration::{Configuration, read_files};
 use observed::{Kind, Observed, place};
 pub(crate) use own::version as server_version;

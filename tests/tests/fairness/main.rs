@@ -3,6 +3,7 @@
 mod classes;
 mod commands;
 mod flows;
+mod rates;
 mod replicas;
 mod upkeep;
 
