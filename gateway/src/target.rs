@@ -33,6 +33,15 @@ pub(crate) struct Target {
     pub(crate) namespace: Option<String>,
     /// The most objects that a list asks for; `None` for all.
     pub(crate) page: Option<u64>,
+    /// What a list or watch reads that is not within one namespace.
+    pub(crate) scope: Option<Scope>,
+}
+
+/// What a list or watch reads that is not within one namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Namespaces themselves.
+    Namespaces,
 }
 
 impl Target {
@@ -60,10 +69,12 @@ impl Target {
         let verb = verb(method, resource.as_ref(), query.watch)?;
         let Some(resource) = resource else {
             let class = if verb == Verb::Write { Class::Write } else { Class::Read };
-            return Ok(Self { verb, class, namespace: None, page: None });
+            return Ok(Self { verb, class, namespace: None, page: None, scope: None });
         };
         let class = resource.class(verb);
-        Ok(Self { verb, class, namespace: resource.namespace.map(str::to_owned), page: query.limit })
+        let scope = resource.scope().filter(|_| matches!(*method, Method::GET));
+        let namespace = resource.namespace.map(str::to_owned);
+        Ok(Self { verb, class, namespace, page: query.limit, scope })
     }
 }
 
@@ -206,6 +217,12 @@ impl<'a> Resource<'a> {
         found.name = rest.first().copied();
         found.subresource = rest.get(1).copied();
         Some(found)
+    }
+
+    /// What it reads as a whole. The old forms are left to the API server alone.
+    fn scope(&self) -> Option<Scope> {
+        let whole = self.namespace.is_none() && self.name.is_none() && !self.watch && !self.proxy;
+        (whole && self.group.is_empty() && self.resource == "namespaces").then_some(Scope::Namespaces)
     }
 
     fn class(&self, verb: Verb) -> Class {

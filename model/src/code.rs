@@ -105,6 +105,8 @@ pub enum Code {
     GatewayWatches,
     /// A list asks for more at once than it may.
     GatewayPage,
+    /// What a client of the gateway may see has changed since the version that it names.
+    GatewayExpired,
     /// The API server did not answer the gateway.
     GatewayUnavailable,
 }
@@ -162,6 +164,7 @@ impl Code {
         Self::GatewayBusy,
         Self::GatewayWatches,
         Self::GatewayPage,
+        Self::GatewayExpired,
         Self::GatewayUnavailable,
     ];
 
@@ -218,6 +221,7 @@ impl Code {
             Self::GatewayBusy => "gateway_busy",
             Self::GatewayWatches => "gateway_watches",
             Self::GatewayPage => "gateway_page",
+            Self::GatewayExpired => "gateway_expired",
             Self::GatewayUnavailable => "gateway_unavailable",
         }
     }

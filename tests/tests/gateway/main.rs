@@ -5,6 +5,7 @@ mod identities;
 mod issuers;
 mod kubectl;
 mod limits;
+mod lists;
 mod outage;
 mod rights;
 mod streams;
