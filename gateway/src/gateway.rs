@@ -146,7 +146,9 @@ impl Gateway {
             upgrade,
         };
         if let Some(scope) = target.scope.filter(|_| upgrade.is_none()) {
-            let asked = Asked { forward: &forward, parts: request.into_parts().0, target, scope };
+            let parts = request.into_parts().0;
+            let (accounts, tenant) = (&self.accounts, tenant.as_str());
+            let asked = Asked { forward: &forward, accounts, tenant, parts, target, scope };
             return self.lists.answer(asked, place).await;
         }
         forward.run(request, place).await

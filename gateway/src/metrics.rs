@@ -33,7 +33,7 @@ pub(crate) struct LimitLabels {
 /// What was narrowed, and whether it was listed or watched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct FilterLabels {
-    /// `namespaces`, or `within` for what is in all namespaces of a user.
+    /// `namespaces`, or `everywhere` for what is in all namespaces of a user.
     pub(crate) scope: &'static str,
     /// `list` or `watch`.
     pub(crate) verb: &'static str,

@@ -81,7 +81,9 @@ const fn status(code: Code) -> StatusCode {
         Code::GatewayRequest | Code::GatewayPage => StatusCode::BAD_REQUEST,
         Code::GatewayTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::GatewayUnauthenticated => StatusCode::UNAUTHORIZED,
-        Code::GatewayImpersonation | Code::GatewayIdentity | Code::GatewayTenant => StatusCode::FORBIDDEN,
+        Code::GatewayImpersonation | Code::GatewayIdentity | Code::GatewayTenant | Code::GatewayScope => {
+            StatusCode::FORBIDDEN
+        }
         Code::GatewayExpired => StatusCode::GONE,
         Code::GatewayRate | Code::GatewayBusy | Code::GatewayWatches => StatusCode::TOO_MANY_REQUESTS,
         Code::GatewayUnavailable | Code::NotReady => StatusCode::SERVICE_UNAVAILABLE,

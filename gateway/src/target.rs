@@ -42,6 +42,8 @@ pub(crate) struct Target {
 pub(crate) enum Scope {
     /// Namespaces themselves.
     Namespaces,
+    /// What is in all namespaces, where the kind is one that is in namespaces.
+    Everywhere,
 }
 
 impl Target {
@@ -72,7 +74,8 @@ impl Target {
             return Ok(Self { verb, class, namespace: None, page: None, scope: None });
         };
         let class = resource.class(verb);
-        let scope = resource.scope().filter(|_| matches!(*method, Method::GET));
+        let reads = *method == Method::GET && matches!(verb, Verb::List | Verb::Watch);
+        let scope = resource.scope().filter(|_| reads);
         let namespace = resource.namespace.map(str::to_owned);
         Ok(Self { verb, class, namespace, page: query.limit, scope })
     }
@@ -222,7 +225,10 @@ impl<'a> Resource<'a> {
     /// What it reads as a whole. The old forms are left to the API server alone.
     fn scope(&self) -> Option<Scope> {
         let whole = self.namespace.is_none() && self.name.is_none() && !self.watch && !self.proxy;
-        (whole && self.group.is_empty() && self.resource == "namespaces").then_some(Scope::Namespaces)
+        whole.then_some(match (self.group, self.resource) {
+            ("", "namespaces") => Scope::Namespaces,
+            _ => Scope::Everywhere,
+        })
     }
 
     fn class(&self, verb: Verb) -> Class {
@@ -311,6 +317,29 @@ mod tests {
         ];
         for (method, target, verb, class, namespace) in cases {
             assert_eq!(read_as(method, target), (verb, class, namespace), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_as_a_whole_is_no_single_object_and_no_old_form() {
+        let scope = |method, target| read(method, target).unwrap().scope;
+        assert_eq!(scope("GET", "/api/v1/namespaces?watch=1"), Some(Scope::Namespaces));
+        for all in ["/api/v1/pods", "/apis/apps/v1/deployments/", "/apis/x.example.com/v1/namespaces"] {
+            assert_eq!(scope("GET", all), Some(Scope::Everywhere), "{all}");
+        }
+        for other in [
+            "/api/v1/namespaces/a",
+            "/api/v1/namespaces/a/pods",
+            "/api/v1/nodes/a",
+            "/api/v1/watch/namespaces",
+            "/api/v1/watch/pods",
+            "/api/v1",
+            "/version",
+        ] {
+            assert_eq!(scope("GET", other), None, "{other}");
+        }
+        for method in ["HEAD", "DELETE", "POST", "OPTIONS"] {
+            assert_eq!(scope(method, "/api/v1/namespaces"), None, "{method}");
         }
     }
 

@@ -105,6 +105,8 @@ pub enum Code {
     GatewayWatches,
     /// A list asks for more at once than it may.
     GatewayPage,
+    /// A client of the gateway watches more than one namespace.
+    GatewayScope,
     /// What a client of the gateway may see has changed since the version that it names.
     GatewayExpired,
     /// The API server did not answer the gateway.
@@ -164,6 +166,7 @@ impl Code {
         Self::GatewayBusy,
         Self::GatewayWatches,
         Self::GatewayPage,
+        Self::GatewayScope,
         Self::GatewayExpired,
         Self::GatewayUnavailable,
     ];
@@ -221,6 +224,7 @@ impl Code {
             Self::GatewayBusy => "gateway_busy",
             Self::GatewayWatches => "gateway_watches",
             Self::GatewayPage => "gateway_page",
+            Self::GatewayScope => "gateway_scope",
             Self::GatewayExpired => "gateway_expired",
             Self::GatewayUnavailable => "gateway_unavailable",
         }

@@ -1,5 +1,6 @@
 //! Which tenants a user belongs to, and an answer that ends when that changes.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -34,6 +35,16 @@ fn tenants_of(index: &TenantIndex, user: &UserInfo) -> Vec<String> {
     // A longer name is on no namespace.
     let seen = roles.filter(|(tenant, role)| *role > TenantRole::Custom && tenant.len() <= MAX_LABEL);
     seen.map(|(tenant, _)| tenant.to_owned()).collect()
+}
+
+/// The namespaces, in order, of all tenants in which a user has any role, and of the one in which a service account is. What
+/// of them is to be seen the API server says.
+pub(super) fn namespaces_of<'a>(index: &'a TenantIndex, user: &UserInfo) -> Vec<&'a str> {
+    let roles = index.roles_of(user);
+    let tenants: BTreeSet<&str> = roles.into_keys().chain(index.home_of(user)).collect();
+    let namespaces: BTreeSet<&'a str> =
+        tenants.into_iter().flat_map(|tenant| index.namespaces_of(tenant)).collect();
+    namespaces.into_iter().collect()
 }
 
 impl Membership {

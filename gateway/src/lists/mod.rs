@@ -3,9 +3,14 @@
 //! The API server is asked as the user first: whoever may see the whole gets it as it is. Where it says 403, a member of
 //! tenants gets what is theirs.
 
+mod everywhere;
 mod floor;
+mod kinds;
 mod membership;
+mod page;
+mod position;
 mod query;
+mod turns;
 
 use http::request::Parts;
 use http::{Response, StatusCode};
@@ -16,22 +21,29 @@ use tokio::sync::watch;
 
 use crate::body::Body;
 use crate::forward::{Asker, Forward};
-use crate::limits::Place;
+use crate::limits::{Accounts, Place};
 use crate::metrics::FilterLabels;
 use crate::refusal::Refusal;
 use crate::target::{Scope, Target, Verb};
 use floor::Floor;
+use kinds::Kinds;
 use membership::Membership;
 use query::Query;
+use turns::Turns;
 
 /// What makes narrowed lists and watches.
 pub(crate) struct Lists {
     floor: Floor,
+    kinds: Kinds,
+    turns: Turns,
 }
 
 /// A list or watch of more than one namespace.
 pub(crate) struct Asked<'a> {
     pub(crate) forward: &'a Forward<'a>,
+    pub(crate) accounts: &'a Accounts,
+    /// At whose cost.
+    pub(crate) tenant: &'a str,
     pub(crate) parts: Parts,
     pub(crate) target: &'a Target,
     pub(crate) scope: Scope,
@@ -41,6 +53,7 @@ impl Asked<'_> {
     fn count(&self) {
         let scope = match self.scope {
             Scope::Namespaces => "namespaces",
+            Scope::Everywhere => "everywhere",
         };
         let verb = if self.target.verb == Verb::Watch { "watch" } else { "list" };
         self.forward.metrics.filtered.get_or_create(&FilterLabels { scope, verb }).inc();
@@ -49,7 +62,7 @@ impl Asked<'_> {
 
 impl Lists {
     pub(crate) fn new(tenants: watch::Receiver<Arc<model::TenantIndex>>) -> Self {
-        Self { floor: Floor::new(tenants) }
+        Self { floor: Floor::new(tenants), kinds: Kinds::new(), turns: Turns::default() }
     }
 
     /// Answers it; the place is held until the answer has ended.
@@ -60,6 +73,7 @@ impl Lists {
         }
         match asked.scope {
             Scope::Namespaces => self.namespaces(asked, whole, place).await,
+            Scope::Everywhere => self.everywhere(asked, whole, place).await,
         }
     }
 

@@ -24,7 +24,7 @@ const KNOWN: [&str; 13] = [
 ];
 
 /// The parameters of a list or watch, each once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {

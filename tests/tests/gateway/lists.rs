@@ -12,13 +12,13 @@ use crate::{gateway, text};
 const NAMESPACES: &str = "/api/v1/namespaces";
 
 /// A service account that is a member of tenants of its own, so that nobody else's tests change what it sees.
-struct Robot {
-    name: String,
+pub(crate) struct Robot {
+    pub(crate) name: String,
     token: String,
 }
 
 impl Robot {
-    async fn new(name: &str) -> Self {
+    pub(crate) async fn new(name: &str) -> Self {
         let gateway = gateway().await;
         let admin = Objects::new(World::shared().client(ADMIN).await);
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
@@ -31,24 +31,28 @@ impl Robot {
     }
 
     /// The spec of a tenant that it is a member of.
-    fn member(&self, role: &str) -> String {
+    pub(crate) fn member(&self, role: &str) -> String {
         let name = &self.name;
         format!("{{members: [{{kind: ServiceAccount, name: {name}, namespace: shop-web, role: {role}}}]}}")
     }
 
-    async fn send(&self, gateway: &Gateway, path: &str, accept: &str) -> reqwest::Response {
+    pub(crate) async fn send(&self, gateway: &Gateway, path: &str, accept: &str) -> reqwest::Response {
         let client = https_client(&World::shared().access().authority());
         let request = client.get(gateway.url(path)).bearer_auth(&self.token).header("Accept", accept);
         request.send().await.unwrap()
     }
 
-    async fn get(&self, gateway: &Gateway, path: &str, accept: &str) -> (u16, Bytes) {
+    pub(crate) async fn get(&self, gateway: &Gateway, path: &str, accept: &str) -> (u16, Bytes) {
         let response = self.send(gateway, path, accept).await;
         (response.status().as_u16(), response.bytes().await.unwrap())
     }
 
     /// The names of a list, its version, and its token for the rest.
-    async fn list(&self, gateway: &Gateway, path: &str) -> (BTreeSet<String>, String, Option<String>) {
+    pub(crate) async fn list(
+        &self,
+        gateway: &Gateway,
+        path: &str,
+    ) -> (BTreeSet<String>, String, Option<String>) {
         let (status, body) = self.get(gateway, path, "application/json").await;
         assert_eq!(status, 200, "{path}: {body:?}");
         let list: Value = serde_json::from_slice(&body).unwrap();
@@ -58,7 +62,7 @@ impl Robot {
     }
 
     /// Waits until its list has just these names; gives its version.
-    async fn until_lists(&self, gateway: &Gateway, path: &str, expected: &[&str]) -> String {
+    pub(crate) async fn until_lists(&self, gateway: &Gateway, path: &str, expected: &[&str]) -> String {
         let expected: BTreeSet<String> = expected.iter().map(|&name| name.to_owned()).collect();
         until_some(&format!("{path} has {expected:?}"), async || {
             let (status, body) = self.get(gateway, path, "application/json").await;
@@ -76,13 +80,13 @@ impl Robot {
     }
 }
 
-fn names(items: &Value) -> BTreeSet<String> {
+pub(crate) fn names(items: &Value) -> BTreeSet<String> {
     let items = items.as_array().into_iter().flatten();
     items.map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
 }
 
 /// An open watch.
-struct Watch {
+pub(crate) struct Watch {
     response: reqwest::Response,
     buffer: Vec<u8>,
 }
