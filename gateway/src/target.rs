@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use fairness::rates::Class;
 use http::{Method, Uri};
-use model::Code;
+use model::{ClassKind, Code};
 use percent_encoding::percent_decode_str;
 
 use crate::refusal::Refusal;
@@ -44,6 +44,8 @@ pub(crate) enum Scope {
     Namespaces,
     /// What is in all namespaces, where the kind is one that is in namespaces.
     Everywhere,
+    /// Classes that objects name, or one of them.
+    Classes(ClassKind),
 }
 
 impl Target {
@@ -74,7 +76,7 @@ impl Target {
             return Ok(Self { verb, class, namespace: None, page: None, scope: None });
         };
         let class = resource.class(verb);
-        let reads = *method == Method::GET && matches!(verb, Verb::List | Verb::Watch);
+        let reads = *method == Method::GET;
         let scope = resource.scope().filter(|_| reads);
         let namespace = resource.namespace.map(str::to_owned);
         Ok(Self { verb, class, namespace, page: query.limit, scope })
@@ -224,11 +226,24 @@ impl<'a> Resource<'a> {
 
     /// What it reads as a whole. The old forms are left to the API server alone.
     fn scope(&self) -> Option<Scope> {
-        let whole = self.namespace.is_none() && self.name.is_none() && !self.watch && !self.proxy;
-        whole.then_some(match (self.group, self.resource) {
-            ("", "namespaces") => Scope::Namespaces,
-            _ => Scope::Everywhere,
-        })
+        if self.namespace.is_some() || self.watch || self.proxy || self.subresource.is_some() {
+            return None;
+        }
+        let kind = match (self.group, self.resource) {
+            ("storage.k8s.io", "storageclasses") => Some(ClassKind::Storage),
+            ("networking.k8s.io", "ingressclasses") => Some(ClassKind::Ingress),
+            ("gateway.networking.k8s.io", "gatewayclasses") => Some(ClassKind::Gateway),
+            ("scheduling.k8s.io", "priorityclasses") => Some(ClassKind::Priority),
+            ("node.k8s.io", "runtimeclasses") => Some(ClassKind::Runtime),
+            ("resource.k8s.io", "deviceclasses") => Some(ClassKind::Device),
+            _ => None,
+        };
+        match (kind, self.group, self.resource) {
+            (Some(kind), ..) => Some(Scope::Classes(kind)),
+            _ if self.name.is_some() => None,
+            (None, "", "namespaces") => Some(Scope::Namespaces),
+            _ => Some(Scope::Everywhere),
+        }
     }
 
     fn class(&self, verb: Verb) -> Class {
@@ -327,7 +342,12 @@ mod tests {
         for all in ["/api/v1/pods", "/apis/apps/v1/deployments/", "/apis/x.example.com/v1/namespaces"] {
             assert_eq!(scope("GET", all), Some(Scope::Everywhere), "{all}");
         }
+        for class in ["/apis/node.k8s.io/v1/runtimeclasses", "/apis/node.k8s.io/v1/runtimeclasses/a?watch=1"]
+        {
+            assert_eq!(scope("GET", class), Some(Scope::Classes(ClassKind::Runtime)), "{class}");
+        }
         for other in [
+            "/apis/node.k8s.io/v1/runtimeclasses/a/status",
             "/api/v1/namespaces/a",
             "/api/v1/namespaces/a/pods",
             "/api/v1/nodes/a",

@@ -7,18 +7,17 @@
 //! last one it saw would miss what another watch had not brought yet.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, WARNING};
-use http::{HeaderValue, Response, StatusCode};
+use bytes::Bytes;
+use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use model::Code;
 
 use super::membership::namespaces_of;
-use super::page::{Page, accept_json};
+use super::page::{Page, accept_json, collect};
 use super::position::Position;
 use super::query::Query;
 use super::{Asked, Lists};
@@ -30,8 +29,6 @@ use crate::target::Verb;
 
 /// The most namespaces of one list.
 const MAX_NAMESPACES: usize = 1_000;
-/// The longest list, in bytes.
-const MAX_BYTES: usize = 16 << 20;
 /// How many namespaces are asked for at once.
 const AT_ONCE: usize = 4;
 /// How long a list may wait for its tenant's rate.
@@ -207,14 +204,7 @@ impl<'a> Merge<'a> {
         page.metadata.rest = next.map(|(namespace, rest)| {
             Position { version: self.version.clone(), namespace: namespace.to_owned(), rest }.write()
         });
-        let mut response = Response::new(Full::new(page.write()));
-        for name in [CONTENT_TYPE, WARNING] {
-            for value in headers.get_all(&name) {
-                response.headers_mut().append(&name, value.clone());
-            }
-        }
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-        Ok(response)
+        Ok(page.respond(&headers))
     }
 
     /// The query for one namespace: at the version of the list, once that is known.
@@ -251,28 +241,6 @@ impl<'a> Merge<'a> {
             _ => return Ok(Part::Other(answer)),
         }
         let (head, body) = answer.into_parts();
-        Ok(Part::Page(Page::read(&self.body(body).await?)?, head.headers))
-    }
-
-    /// Reads a body, as long as all of them together are not too long.
-    async fn body(&self, mut body: Incoming) -> Result<Bytes, Refusal> {
-        let mut read = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| {
-                tracing::warn!(%error, "a list of the API server broke off");
-                Refusal::unavailable(StatusCode::BAD_GATEWAY, "the API server's list broke off")
-            })?;
-            let Some(data) = frame.data_ref() else { continue };
-            let before = self.bytes.fetch_add(data.len(), Ordering::Relaxed);
-            if before.saturating_add(data.len()) > MAX_BYTES {
-                let message = format!(
-                    "the list is longer than the {MAX_BYTES} bytes that are put together at once: ask for fewer objects with \
-                     a lower `limit` (`kubectl --chunk-size`), or for one namespace"
-                );
-                return Err(Refusal::new(Code::GatewayTooLarge, message));
-            }
-            read.extend_from_slice(data);
-        }
-        Ok(read.freeze())
+        Ok(Part::Page(Page::read(&collect(body, &self.bytes).await?)?, head.headers))
     }
 }

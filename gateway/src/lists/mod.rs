@@ -3,6 +3,7 @@
 //! The API server is asked as the user first: whoever may see the whole gets it as it is. Where it says 403, a member of
 //! tenants gets what is theirs.
 
+mod classes;
 mod everywhere;
 mod floor;
 mod kinds;
@@ -54,8 +55,13 @@ impl Asked<'_> {
         let scope = match self.scope {
             Scope::Namespaces => "namespaces",
             Scope::Everywhere => "everywhere",
+            Scope::Classes(_) => "classes",
         };
-        let verb = if self.target.verb == Verb::Watch { "watch" } else { "list" };
+        let verb = match self.target.verb {
+            Verb::Watch => "watch",
+            Verb::Get => "get",
+            Verb::List | Verb::Write => "list",
+        };
         self.forward.metrics.filtered.get_or_create(&FilterLabels { scope, verb }).inc();
     }
 }
@@ -74,6 +80,7 @@ impl Lists {
         match asked.scope {
             Scope::Namespaces => self.namespaces(asked, whole, place).await,
             Scope::Everywhere => self.everywhere(asked, whole, place).await,
+            Scope::Classes(kind) => self.classes(kind, asked, whole, place).await,
         }
     }
 

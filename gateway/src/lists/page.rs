@@ -1,13 +1,20 @@
 //! Lists as the API server writes them in JSON, put behind one another.
 
-use bytes::Bytes;
-use http::header::ACCEPT;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, WARNING};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use model::Code;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::refusal::Refusal;
+
+/// The longest list, in bytes.
+const MAX_BYTES: usize = 16 << 20;
 
 /// A list, a list of metadata, or a table. What is in it stays as it is.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +38,23 @@ pub(super) struct Metadata {
     pub(super) resource_version: String,
     #[serde(default, rename = "continue", skip_serializing_if = "Option::is_none")]
     pub(super) rest: Option<String>,
+}
+
+/// An object, or a row of a table with its object.
+#[derive(Deserialize)]
+struct Named {
+    metadata: Option<Name>,
+    object: Option<Object>,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    metadata: Option<Name>,
+}
+
+#[derive(Deserialize)]
+struct Name {
+    name: String,
 }
 
 impl Page {
@@ -70,10 +94,57 @@ impl Page {
         }
     }
 
-    pub(super) fn write(&self) -> Bytes {
+    /// Keeps the objects of which the name passes. A row without its object's metadata is none that passes.
+    pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        let keep = |text: &Box<RawValue>| {
+            let named = serde_json::from_str::<Named>(text.get()).ok();
+            let metadata = named.and_then(|named| named.metadata.or_else(|| named.object?.metadata));
+            metadata.is_some_and(|metadata| keep(&metadata.name))
+        };
+        self.items.iter_mut().chain(&mut self.rows).for_each(|all| all.retain(keep));
+    }
+
+    /// The answer, with what the API server said about the form, and its warnings.
+    pub(super) fn respond(&self, said: &HeaderMap) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(self.write()));
+        for name in [CONTENT_TYPE, WARNING] {
+            for value in said.get_all(&name) {
+                response.headers_mut().append(&name, value.clone());
+            }
+        }
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+        response
+    }
+
+    fn write(&self) -> Bytes {
         // What was read becomes JSON again.
         serde_json::to_vec(self).unwrap_or_default().into()
     }
+}
+
+/// Reads the body of a list, as long as all that is counted together is not too long.
+///
+/// # Errors
+/// [`Code::GatewayTooLarge`] above 16 MiB, [`Code::GatewayUnavailable`] where it breaks off.
+pub(super) async fn collect(mut body: Incoming, count: &AtomicUsize) -> Result<Bytes, Refusal> {
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            tracing::warn!(%error, "a list of the API server broke off");
+            Refusal::unavailable(StatusCode::BAD_GATEWAY, "the API server's list broke off")
+        })?;
+        let Some(data) = frame.data_ref() else { continue };
+        let before = count.fetch_add(data.len(), Ordering::Relaxed);
+        if before.saturating_add(data.len()) > MAX_BYTES {
+            let message = format!(
+                "the list is longer than the {MAX_BYTES} bytes that are put together at once: ask for fewer objects with \
+                 a lower `limit` (`kubectl --chunk-size`), or for one namespace"
+            );
+            return Err(Refusal::new(Code::GatewayTooLarge, message));
+        }
+        read.extend_from_slice(data);
+    }
+    Ok(read.freeze())
 }
 
 /// Asks for JSON alone, uncompressed: of what a client accepts, the parts that are JSON.
@@ -131,6 +202,22 @@ mod tests {
         let expected = r#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"7"},"columnDefinitions":[1],"rows":[2]}"#;
         assert_eq!(table.write(), expected);
         assert!(Page::read(&Bytes::from_static(b"k8s\0")).is_err());
+    }
+
+    #[test]
+    fn objects_and_rows_are_kept_by_name() {
+        let mut list = page(
+            r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}]}"#,
+        );
+        list.retain(|name| name == "b");
+        assert!(list.write().ends_with(br#""items":[{"metadata":{"name":"b"}}]}"#));
+        let mut table = page(
+            r#"{"kind":"Table","apiVersion":"v1","metadata":{},"rows":[{"cells":["a"],"object":{"metadata":{"name":"a"}}},{"cells":["a"],"object":null}]}"#,
+        );
+        table.retain(|name| name == "a");
+        assert_eq!(table.len(), 1);
+        table.retain(|_| false);
+        assert_eq!(table.len(), 0);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The gateway in front of a real API server: what tenants' users see of it, and what does not get through.
 
 mod attacks;
+mod classes;
 mod everywhere;
 mod identities;
 mod issuers;
