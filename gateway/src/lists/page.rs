@@ -96,12 +96,12 @@ impl Page {
 
     /// Keeps the objects of which the name passes. A row without its object's metadata is none that passes.
     pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        let keep = |text: &Box<RawValue>| {
+        let keep = |text: &RawValue| {
             let named = serde_json::from_str::<Named>(text.get()).ok();
             let metadata = named.and_then(|named| named.metadata.or_else(|| named.object?.metadata));
             metadata.is_some_and(|metadata| keep(&metadata.name))
         };
-        self.items.iter_mut().chain(&mut self.rows).for_each(|all| all.retain(keep));
+        self.items.iter_mut().chain(&mut self.rows).for_each(|all| all.retain(|text| keep(text)));
     }
 
     /// The answer, with what the API server said about the form, and its warnings.
