@@ -117,6 +117,7 @@ fn admission(folder: &tempfile::TempDir, runtime: &tokio::runtime::Runtime, tena
         guard,
         budgets: None,
         hostnames: None,
+        rates: None,
         exceptions: tokio::sync::watch::channel(Arc::default()).1,
         check: Arc::new(|_| Ok(Vec::new())),
         contact: Contact(None),

@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Incoming;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
 use tower::BoxError;
@@ -59,7 +58,10 @@ pub(crate) struct Carriage<P> {
 
 impl<P: Send + Unpin + 'static> Carriage<P> {
     /// Carries the API server's answer to the client.
-    pub(crate) fn carry(self, body: Incoming) -> Body {
+    pub(crate) fn carry<B>(self, body: B) -> Body
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
         if body.size_hint().upper().is_some_and(|most| most <= SMALL) && self.pace.is_none() {
             return Body::new(Held { body, place: self.place, bytes: self.bytes });
         }
@@ -69,7 +71,10 @@ impl<P: Send + Unpin + 'static> Carriage<P> {
         Body::new(Carried { pieces, hint })
     }
 
-    async fn run(self, mut body: Incoming, sender: mpsc::Sender<Piece>) {
+    async fn run<B>(self, mut body: B, sender: mpsc::Sender<Piece>)
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
         loop {
             let piece = tokio::select! {
                 () = sender.closed() => return,
@@ -134,14 +139,17 @@ impl http_body::Body for Carried {
 }
 
 /// A short answer, and what is held meanwhile.
-struct Held<P> {
-    body: Incoming,
+struct Held<B, P> {
+    body: B,
     #[expect(dead_code, reason = "it is held, not read")]
     place: P,
     bytes: Counter,
 }
 
-impl<P: Unpin> http_body::Body for Held<P> {
+impl<B, P: Unpin> http_body::Body for Held<B, P>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     type Data = Bytes;
     type Error = BoxError;
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
@@ -10,6 +11,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use model::{Code, UserInfo};
+use tower::BoxError;
 use tower_http::timeout::TimeoutBody;
 
 use crate::body::{Body, Carriage};
@@ -21,6 +23,15 @@ use crate::refusal::Refusal;
 use crate::upstream::Upstream;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// As whom the API server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// With the rights of the user.
+    User,
+    /// With the rights of the gateway: what is asked has to be narrowed to what the user may see.
+    Gateway,
+}
 
 /// What a request is sent on with.
 pub(crate) struct Forward<'a> {
@@ -42,7 +53,7 @@ impl Forward<'_> {
         let client = self.upgrade.map(|_| hyper::upgrade::on(&mut request));
         let (parts, body) = request.into_parts();
         let body = self.request_body(&parts, body)?;
-        let request = Request::from_parts(self.head(parts)?, body);
+        let request = Request::from_parts(self.head(parts, Asker::User)?, body);
         let mut response = self.upstream.send(request).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let (Some(client), Some(upgrade)) = (client, self.upgrade) else {
@@ -55,6 +66,20 @@ impl Forward<'_> {
             tokio::spawn(tunnel(client, server, place));
             return Ok(switched(response, upgrade));
         }
+        Ok(self.carry(response, place))
+    }
+
+    /// Asks what has no body, as the user or as the gateway itself.
+    pub(crate) async fn ask(&self, parts: Parts, asker: Asker) -> Result<Response<Incoming>, Refusal> {
+        let body = Body::new(Empty::new().map_err(|never| match never {}));
+        self.upstream.send(Request::from_parts(self.head(parts, asker)?, body)).await
+    }
+
+    /// The answer as the client gets it; the place is held until it has ended.
+    pub(crate) fn carry<B>(&self, response: Response<B>, place: Place) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
         let (mut head, body) = response.into_parts();
         headers::hop_by_hop(&mut head.headers);
         let pace = place.pace.clone();
@@ -65,7 +90,7 @@ impl Forward<'_> {
             bytes: self.metrics.bytes.clone(),
             slow: self.metrics.slow.clone(),
         };
-        Ok(Response::from_parts(head, carriage.carry(body)))
+        Response::from_parts(head, carriage.carry(body))
     }
 
     /// The client's body, no longer and no slower than it may be.
@@ -86,9 +111,11 @@ impl Forward<'_> {
     }
 
     /// The head as the API server gets it.
-    fn head(&self, mut parts: Parts) -> Result<Parts, Refusal> {
+    fn head(&self, mut parts: Parts, asker: Asker) -> Result<Parts, Refusal> {
         headers::strip(&mut parts.headers);
-        headers::impersonate(&mut parts.headers, self.user)?;
+        if asker == Asker::User {
+            headers::impersonate(&mut parts.headers, self.user)?;
+        }
         let from = HeaderValue::try_from(self.from.to_string());
         parts.headers.insert(FORWARDED_FOR, from.unwrap_or_else(|_| HeaderValue::from_static("unknown")));
         if let Some(upgrade) = self.upgrade {

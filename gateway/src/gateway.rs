@@ -13,6 +13,7 @@ use crate::forward::Forward;
 use crate::headers;
 use crate::identity::{self, Issuers, Peer, Tokens};
 use crate::limits::{Accounts, LimitsOf, tenant_of};
+use crate::lists::{Asked, Lists};
 use crate::metrics::{GatewayMetrics, LimitLabels, RequestLabels};
 use crate::refusal::Refusal;
 use crate::target::Target;
@@ -61,6 +62,7 @@ pub struct Gateway {
     tenants: watch::Receiver<Arc<TenantIndex>>,
     synced: watch::Receiver<bool>,
     accounts: Accounts,
+    lists: Lists,
     pub(crate) settings: Settings,
     pub(crate) metrics: GatewayMetrics,
 }
@@ -71,6 +73,7 @@ impl Gateway {
         let upstream = Upstream(parts.sender);
         Self {
             tokens: Tokens::new(upstream.clone(), parts.metrics.clone()),
+            lists: Lists::new(parts.tenants.clone()),
             upstream,
             issuers: parts.issuers,
             tenants: parts.tenants,
@@ -142,6 +145,12 @@ impl Gateway {
             from: peer.address,
             upgrade,
         };
+        if let Some(scope) = target.scope.filter(|_| upgrade.is_none()) {
+            let parts = request.into_parts().0;
+            let (accounts, tenant) = (&self.accounts, tenant.as_str());
+            let asked = Asked { forward: &forward, accounts, tenant, parts, target, scope };
+            return self.lists.answer(asked, place).await;
+        }
         forward.run(request, place).await
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Comes in: connections of tenants' users, and a snapshot of all tenants. Goes out: their requests, with the gateway's own
 //! credentials and the user's name, and the answers as they come. It evaluates no rights: that is for the API server.
+//! What that refuses as a whole, a list of the whole cluster, is narrowed to what the user belongs to.
 //!
 //! [`Gateway::new`] takes its [`Parts`], [`serve`] the listener. The path of one request is `Gateway::pass`.
 
@@ -14,6 +15,7 @@ mod headers;
 mod identity;
 mod limits;
 mod listen;
+mod lists;
 mod metrics;
 mod refusal;
 mod target;

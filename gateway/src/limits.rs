@@ -100,6 +100,30 @@ impl Accounts {
         Ok(place)
     }
 
+    /// Waits until one more request of this class may pass, for what one request of a client asks several times.
+    ///
+    /// # Errors
+    /// The limit's own refusal, where that would be after `until`.
+    pub(crate) async fn take(
+        &self,
+        tenant: &str,
+        user: &UserInfo,
+        class: Class,
+        until: Instant,
+    ) -> Result<(), Refusal> {
+        loop {
+            let Err(refusal) = self.rates.check(self.now(), tenant, class, Some(&user.username), 1) else {
+                return Ok(());
+            };
+            let then = refusal.retry_after.map(Duration::from_nanos);
+            let then = then.and_then(|wait| Instant::now().checked_add(wait)).filter(|then| *then <= until);
+            match then {
+                Some(then) => tokio::time::sleep_until(then.into()).await,
+                None => return Err(too_fast(tenant, &user.username, class, refusal)),
+            }
+        }
+    }
+
     /// How many requests and streams of all tenants are under way.
     pub(crate) fn under_way(&self) -> (u64, u64) {
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);

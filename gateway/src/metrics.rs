@@ -30,11 +30,21 @@ pub(crate) struct LimitLabels {
     pub(crate) code: &'static str,
 }
 
+/// What was narrowed, and whether it was listed or watched.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct FilterLabels {
+    /// `namespaces`, `classes`, or `everywhere` for what is in all namespaces of a user.
+    pub(crate) scope: &'static str,
+    /// `list` or `watch`, or `get` for one class.
+    pub(crate) verb: &'static str,
+}
+
 /// The metrics of the gateway.
 #[derive(Debug, Clone)]
 pub struct GatewayMetrics {
     pub(crate) requests: Family<RequestLabels, Counter>,
     pub(crate) limited: Family<LimitLabels, Counter>,
+    pub(crate) filtered: Family<FilterLabels, Counter>,
     /// Until the API server's answer begins.
     pub(crate) duration: Histogram,
     pub(crate) tokens: Family<ReviewLabels, Counter>,
@@ -52,6 +62,7 @@ impl GatewayMetrics {
         let metrics = Self {
             requests: Family::default(),
             limited: Family::default(),
+            filtered: Family::default(),
             duration: Histogram::new(exponential_buckets(0.000_5, 2.0, 18)),
             tokens: Family::default(),
             bytes: Counter::default(),
@@ -67,6 +78,11 @@ impl GatewayMetrics {
             name("limited"),
             "Requests refused by a limit, by tenant and code",
             metrics.limited.clone(),
+        );
+        registry.register(
+            name("filtered"),
+            "Lists and watches of the whole cluster that were narrowed to what the user belongs to",
+            metrics.filtered.clone(),
         );
         registry.register_with_unit(
             name("duration"),

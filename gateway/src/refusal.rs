@@ -81,7 +81,10 @@ const fn status(code: Code) -> StatusCode {
         Code::GatewayRequest | Code::GatewayPage => StatusCode::BAD_REQUEST,
         Code::GatewayTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::GatewayUnauthenticated => StatusCode::UNAUTHORIZED,
-        Code::GatewayImpersonation | Code::GatewayIdentity | Code::GatewayTenant => StatusCode::FORBIDDEN,
+        Code::GatewayImpersonation | Code::GatewayIdentity | Code::GatewayTenant | Code::GatewayScope => {
+            StatusCode::FORBIDDEN
+        }
+        Code::GatewayExpired => StatusCode::GONE,
         Code::GatewayRate | Code::GatewayBusy | Code::GatewayWatches => StatusCode::TOO_MANY_REQUESTS,
         Code::GatewayUnavailable | Code::NotReady => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -95,6 +98,8 @@ fn reason(status: StatusCode) -> &'static str {
         StatusCode::UNAUTHORIZED => "Unauthorized",
         StatusCode::FORBIDDEN => "Forbidden",
         StatusCode::METHOD_NOT_ALLOWED => "MethodNotAllowed",
+        StatusCode::GONE => "Expired",
+        StatusCode::NOT_ACCEPTABLE => "NotAcceptable",
         StatusCode::PAYLOAD_TOO_LARGE => "RequestEntityTooLarge",
         StatusCode::TOO_MANY_REQUESTS => "TooManyRequests",
         StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use fairness::rates::Class;
 use http::{Method, Uri};
-use model::Code;
+use model::{ClassKind, Code};
 use percent_encoding::percent_decode_str;
 
 use crate::refusal::Refusal;
@@ -33,6 +33,19 @@ pub(crate) struct Target {
     pub(crate) namespace: Option<String>,
     /// The most objects that a list asks for; `None` for all.
     pub(crate) page: Option<u64>,
+    /// What a list or watch reads that is not within one namespace.
+    pub(crate) scope: Option<Scope>,
+}
+
+/// What a list or watch reads that is not within one namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Namespaces themselves.
+    Namespaces,
+    /// What is in all namespaces, where the kind is one that is in namespaces.
+    Everywhere,
+    /// Classes that objects name, or one of them.
+    Classes(ClassKind),
 }
 
 impl Target {
@@ -60,10 +73,13 @@ impl Target {
         let verb = verb(method, resource.as_ref(), query.watch)?;
         let Some(resource) = resource else {
             let class = if verb == Verb::Write { Class::Write } else { Class::Read };
-            return Ok(Self { verb, class, namespace: None, page: None });
+            return Ok(Self { verb, class, namespace: None, page: None, scope: None });
         };
         let class = resource.class(verb);
-        Ok(Self { verb, class, namespace: resource.namespace.map(str::to_owned), page: query.limit })
+        let reads = *method == Method::GET;
+        let scope = resource.scope().filter(|_| reads);
+        let namespace = resource.namespace.map(str::to_owned);
+        Ok(Self { verb, class, namespace, page: query.limit, scope })
     }
 }
 
@@ -208,6 +224,28 @@ impl<'a> Resource<'a> {
         Some(found)
     }
 
+    /// What it reads as a whole. The old forms are left to the API server alone.
+    fn scope(&self) -> Option<Scope> {
+        if self.namespace.is_some() || self.watch || self.proxy || self.subresource.is_some() {
+            return None;
+        }
+        let kind = match (self.group, self.resource) {
+            ("storage.k8s.io", "storageclasses") => Some(ClassKind::Storage),
+            ("networking.k8s.io", "ingressclasses") => Some(ClassKind::Ingress),
+            ("gateway.networking.k8s.io", "gatewayclasses") => Some(ClassKind::Gateway),
+            ("scheduling.k8s.io", "priorityclasses") => Some(ClassKind::Priority),
+            ("node.k8s.io", "runtimeclasses") => Some(ClassKind::Runtime),
+            ("resource.k8s.io", "deviceclasses") => Some(ClassKind::Device),
+            _ => None,
+        };
+        match (kind, self.group, self.resource) {
+            (Some(kind), ..) => Some(Scope::Classes(kind)),
+            _ if self.name.is_some() => None,
+            (None, "", "namespaces") => Some(Scope::Namespaces),
+            _ => Some(Scope::Everywhere),
+        }
+    }
+
     fn class(&self, verb: Verb) -> Class {
         let stream = matches!(
             (self.resource, self.subresource),
@@ -235,123 +273,4 @@ impl<'a> Resource<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(method: &str, target: &str) -> Result<Target, Refusal> {
-        Target::read(&method.parse().unwrap(), &target.parse().unwrap())
-    }
-
-    fn read_as(method: &str, target: &str) -> (Verb, Class, Option<String>) {
-        let target = read(method, target).unwrap();
-        (target.verb, target.class, target.namespace)
-    }
-
-    fn within(namespace: &str) -> Option<String> {
-        Some(namespace.to_owned())
-    }
-
-    #[test]
-    fn requests_are_read_as_the_api_server_reads_them() {
-        let cases = [
-            ("GET", "/version", Verb::Get, Class::Read, None),
-            ("GET", "/", Verb::Get, Class::Read, None),
-            ("GET", "/api", Verb::Get, Class::Read, None),
-            ("GET", "/apis/apps/v1", Verb::Get, Class::Read, None),
-            ("GET", "/api/v1/pods", Verb::List, Class::List, None),
-            ("GET", "/api/v1/pods/", Verb::List, Class::List, None),
-            ("GET", "/api/v1/namespaces/a/pods?watch=true", Verb::Watch, Class::Watch, within("a")),
-            ("GET", "/api/v1/namespaces/a/pods?watch", Verb::Watch, Class::Watch, within("a")),
-            ("GET", "/api/v1/namespaces/a/pods?%77atch=1", Verb::Watch, Class::Watch, within("a")),
-            ("GET", "/api/v1/namespaces/a/pods?watch=False", Verb::List, Class::List, within("a")),
-            ("GET", "/api/v1/watch/namespaces/a/pods", Verb::Watch, Class::Watch, within("a")),
-            ("GET", "/api/v1/namespaces/a/pods/p?watch=1", Verb::Get, Class::Read, within("a")),
-            ("GET", "/api/v1/namespaces/a", Verb::Get, Class::Read, within("a")),
-            ("PUT", "/api/v1/namespaces/a/finalize", Verb::Write, Class::Write, within("a")),
-            ("GET", "/api/v1/namespaces", Verb::List, Class::List, None),
-            ("POST", "/api/v1/namespaces/a/events", Verb::Write, Class::Event, within("a")),
-            ("PATCH", "/apis/events.k8s.io/v1/namespaces/a/events/e", Verb::Write, Class::Event, within("a")),
-            ("POST", "/api/v1/namespaces/a/serviceaccounts/s/token", Verb::Write, Class::Token, within("a")),
-            (
-                "POST",
-                "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-                Verb::Write,
-                Class::Token,
-                None,
-            ),
-            ("POST", "/api/v1/namespaces/a/pods/p/exec?command=ls", Verb::Write, Class::Exec, within("a")),
-            ("GET", "/api/v1/namespaces/a/pods/p/log?follow=true", Verb::Get, Class::Exec, within("a")),
-            ("GET", "/api/v1/namespaces/a/services/s:80/proxy/x/y", Verb::Get, Class::Exec, within("a")),
-            ("GET", "/api/v1/proxy/namespaces/a/services/s", Verb::Get, Class::Exec, within("a")),
-            ("DELETE", "/api/v1/namespaces/a/pods", Verb::Write, Class::Write, within("a")),
-            (
-                "GET",
-                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:a%20b",
-                Verb::Get,
-                Class::Read,
-                None,
-            ),
-        ];
-        for (method, target, verb, class, namespace) in cases {
-            assert_eq!(read_as(method, target), (verb, class, namespace), "{method} {target}");
-        }
-    }
-
-    #[test]
-    fn what_has_two_readings_is_refused() {
-        let paths = [
-            "//api/v1/pods",
-            "/api//v1/pods",
-            "/api/v1/pods//",
-            "/api/v1/../v1/pods",
-            "/api/v1/%2e%2e/pods",
-            "/api/v1/%2E/pods",
-            "/api/v1/namespaces/a%2fpods",
-            "/api/v1/namespaces/a%2Fpods",
-            "/api/v1;x=y/pods",
-            "/api/v1/pods%3bx",
-            "/api/v1/pods%00",
-            "/api/v1/pods%0d%0aX-Remote-User:%20a",
-            "/api/v1/%252e%252e/pods",
-            "/api/v1/a%5cb",
-            "/api/v1/pods%3fwatch=1",
-            "/api/v1/pods%23",
-            "/api/v1/%ff",
-            "/api/v1/%zz",
-        ];
-        for path in paths {
-            let refusal = read("GET", path).unwrap_err();
-            assert_eq!((refusal.code, refusal.status.as_u16()), (Code::GatewayRequest, 400), "{path}");
-        }
-        for query in [
-            "watch=0&watch=1",
-            "watch=false&%77atch=1",
-            "limit=1&limit=9",
-            "a=b;watch=1",
-            "limit=-1",
-            "limit=x",
-            "watch=%zz",
-            "watch=%4",
-            "watch=1%",
-            "resourceVersion=1&resourceVersion=0",
-        ] {
-            let refusal = read("GET", &format!("/api/v1/pods?{query}")).unwrap_err();
-            assert_eq!(refusal.code, Code::GatewayRequest, "{query}");
-        }
-        for method in ["TRACE", "CONNECT", "PROPFIND", "get"] {
-            assert_eq!(read(method, "/api").unwrap_err().status, 405, "{method}");
-        }
-        let long = format!("/api/v1/pods?fieldSelector={}", "x".repeat(MAX_TARGET));
-        assert_eq!(read("GET", &long).unwrap_err().status, 414);
-    }
-
-    #[test]
-    fn pages_are_read_as_the_api_server_reads_them() {
-        let page = |query: &str| read("GET", &format!("/api/v1/pods?{query}")).unwrap().page;
-        assert_eq!(
-            [page("limit=500"), page("limit=0"), page("limit="), page("")],
-            [Some(500), None, None, None]
-        );
-        assert_eq!([page("limit=5&resourceVersion=0"), page("limit=5&resourceVersion=7")], [None, Some(5)]);
-    }
-}
+mod tests;

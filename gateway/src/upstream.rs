@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(75);
 const OWN_PATIENCE: Duration = Duration::from_secs(10);
 /// The longest answer to those, in bytes.
 const OWN_ANSWER: usize = 1 << 20;
+
+const JSON: &str = "application/json";
 
 /// What sends requests to the API server, with the gateway's own credentials; their targets are paths.
 pub type Sender = BoxCloneSyncService<Request<Body>, Response<Incoming>, BoxError>;
@@ -51,20 +53,33 @@ impl Upstream {
         Box::pin(self.0.clone().oneshot(request))
     }
 
-    /// Asks a question of the gateway's own.
+    /// Posts a question of the gateway's own.
     pub(crate) async fn post_json(
         &self,
         path: &str,
         body: &serde_json::Value,
     ) -> Result<(StatusCode, Bytes), Refusal> {
+        let request = Request::builder().method(Method::POST).uri(path);
+        self.own(path, request.header(CONTENT_TYPE, JSON), body.to_string()).await
+    }
+
+    /// Reads for the gateway itself.
+    pub(crate) async fn get_json(&self, path: &str, accept: &str) -> Result<(StatusCode, Bytes), Refusal> {
+        self.own(path, Request::get(path).header(ACCEPT, accept), String::new()).await
+    }
+
+    async fn own(
+        &self,
+        path: &str,
+        request: http::request::Builder,
+        body: String,
+    ) -> Result<(StatusCode, Bytes), Refusal> {
         let unavailable = |why: &dyn std::fmt::Display| {
             tracing::error!(path, %why, "the API server does not answer");
             Refusal::unavailable(StatusCode::SERVICE_UNAVAILABLE, "the API server does not answer now")
         };
-        let body = Full::new(Bytes::from(body.to_string())).map_err(|never| match never {});
-        let request = Request::builder().method(Method::POST).uri(path);
-        let request = request.header(CONTENT_TYPE, "application/json").body(Body::new(body));
-        let request = request.map_err(|error| unavailable(&error))?;
+        let body = Full::new(Bytes::from(body)).map_err(|never| match never {});
+        let request = request.body(Body::new(body)).map_err(|error| unavailable(&error))?;
         let ask = async {
             let response = self.begin(request).await?;
             let (head, body) = response.into_parts();

@@ -105,6 +105,10 @@ pub enum Code {
     GatewayWatches,
     /// A list asks for more at once than it may.
     GatewayPage,
+    /// A client of the gateway watches more than one namespace.
+    GatewayScope,
+    /// What a client of the gateway may see has changed since the version that it names.
+    GatewayExpired,
     /// The API server did not answer the gateway.
     GatewayUnavailable,
     /// A fairness class is not valid.
@@ -166,6 +170,8 @@ impl Code {
         Self::GatewayBusy,
         Self::GatewayWatches,
         Self::GatewayPage,
+        Self::GatewayScope,
+        Self::GatewayExpired,
         Self::GatewayUnavailable,
         Self::FairnessInvalid,
         Self::RateLimited,
@@ -224,6 +230,8 @@ impl Code {
             Self::GatewayBusy => "gateway_busy",
             Self::GatewayWatches => "gateway_watches",
             Self::GatewayPage => "gateway_page",
+            Self::GatewayScope => "gateway_scope",
+            Self::GatewayExpired => "gateway_expired",
             Self::GatewayUnavailable => "gateway_unavailable",
             Self::FairnessInvalid => "fairness_invalid",
             Self::RateLimited => "rate_limited",

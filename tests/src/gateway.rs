@@ -91,7 +91,10 @@ impl Gateway {
     /// When the kubeconfig cannot be written.
     pub fn command(&self, config: &Value, name: &str, arguments: &[&str]) -> Command {
         let file = self.settings.folder.join(format!("kubeconfig-{name}"));
-        std::fs::write(&file, config.to_string()).unwrap();
+        // Whole at once: another kubectl of the same user may be reading it.
+        let whole = tempfile::NamedTempFile::new_in(&self.settings.folder).unwrap();
+        std::fs::write(whole.path(), config.to_string()).unwrap();
+        whole.persist(&file).unwrap();
         let mut command = Command::new(self.world.access().kubectl());
         command
             .arg("--kubeconfig")

@@ -129,3 +129,25 @@ fn tenants_that_are_no_more_are_forgotten() {
     assert_eq!(accounts.retain(|tenant| tenant == "bank"), ["shop"]);
     assert!(accounts.accounts.lock().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn what_one_request_asks_several_times_waits_for_its_rate_or_is_told() {
+    let limits = TenantLimits {
+        rates: Class::ALL.map(|_| Some(Limits { tenant: Limit::per_second(1, 2), user: None })),
+        requests: 1,
+        streams: 1,
+        bytes_per_second: None,
+        page: None,
+    };
+    let limits = Arc::new(limits);
+    let accounts = Accounts::new(Arc::new(move |_: &str| Arc::clone(&limits)));
+    let alice = user("alice", &[]);
+    let list = Target::read(&Method::GET, &Uri::from_static("/api/v1/pods")).unwrap();
+    let _place = accounts.admit("shop", &alice, &list).unwrap();
+    let now = Instant::now();
+    accounts.take("shop", &alice, Class::List, now).await.unwrap();
+    let refusal = accounts.take("shop", &alice, Class::List, now).await.unwrap_err();
+    assert_eq!(refusal.code, Code::GatewayRate);
+    accounts.take("shop", &alice, Class::List, now + Duration::from_secs(60)).await.unwrap();
+    accounts.take("bank", &alice, Class::List, now).await.unwrap();
+}

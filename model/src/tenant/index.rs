@@ -101,6 +101,17 @@ impl TenantIndex {
         std::iter::once(tenant).chain(below.map(String::as_str))
     }
 
+    /// Whether another snapshot knows other tenants, or other members of one.
+    ///
+    /// Takes time in the number of tenants, and in that of the members of those that are not the same value.
+    pub fn members_unlike(&self, other: &Self) -> bool {
+        let alike = |(known, tenant): (&Arc<Tenant>, &Arc<Tenant>)| {
+            Arc::ptr_eq(known, tenant) || (known.name == tenant.name && known.members == tenant.members)
+        };
+        self.tenants.len() != other.tenants.len()
+            || !self.tenants.values().zip(other.tenants.values()).all(alike)
+    }
+
     /// Whether one tenant is another, or above it.
     pub fn holds(&self, upper: &str, tenant: &str) -> bool {
         upper == tenant || self.children.get(upper).is_some_and(|below| below.contains(tenant))
@@ -203,6 +214,17 @@ mod tests {
         let index = TenantIndex::new([tenant("alpha", &members)], []);
         assert_eq!(index.roles_of(&user("system:serviceaccount:ci:deployer", &[])).len(), 1);
         assert!(index.roles_of(&user("deployer", &["staff", "ci:deployer"])).is_empty());
+    }
+
+    #[test]
+    fn other_members_are_noticed_and_other_namespaces_are_not() {
+        let alice = |role| tenant("alpha", &[(Subject::User("alice".into()), role)]);
+        let index = TenantIndex::new([alice(TenantRole::Viewer)], []);
+        let space = ("a".to_owned(), Arc::new(NamespaceState::of(BTreeMap::new())));
+        assert!(!index.members_unlike(&TenantIndex::new([alice(TenantRole::Viewer)], [space])));
+        assert!(index.members_unlike(&TenantIndex::new([alice(TenantRole::Owner)], [])));
+        assert!(index.members_unlike(&TenantIndex::new([tenant("beta", &[])], [])));
+        assert!(index.members_unlike(&TenantIndex::default()));
     }
 
     #[test]

@@ -35,6 +35,19 @@ pub struct Rules {
     pub cluster_roles: Option<Globs>,
 }
 
+impl Rules {
+    /// Whether objects may name a class; of PriorityClasses those of Kubernetes' own only where they are in a list.
+    pub fn may_name(&self, kind: ClassKind, name: &str) -> bool {
+        match self.classes.get(&kind).and_then(|rule| rule.allowed.as_ref()) {
+            Some(allowed) => allowed.matches(name),
+            None => kind != ClassKind::Priority || !name.starts_with(SYSTEM_PRIORITIES),
+        }
+    }
+}
+
+/// What the names of Kubernetes' own PriorityClasses begin with.
+const SYSTEM_PRIORITIES: &str = "system-";
+
 /// Which labels or annotations a namespace has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MetadataRules {

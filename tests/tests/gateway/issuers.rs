@@ -8,11 +8,12 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tests::gateway::Gateway;
-use tests::{ADMIN, ALICE, Tenant, World, https_client, until};
+use tests::{ADMIN, ALICE, Tenant, World, give_namespace, https_client, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use crate::lists::names;
 use crate::{gateway, text};
 
 const WHO: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
@@ -136,6 +137,24 @@ async fn a_token_of_an_issuer_says_who_somebody_is() {
     let (_, who) = ask(&gateway, &signer.sign(&claims)).await;
     // And that of all users.
     assert_eq!(who["status"]["userInfo"]["groups"].as_array().unwrap().len(), 302, "{who}");
+    // One of them is a member.
+    give_namespace(World::shared(), "corp", "corp-web").await;
+    let client = https_client(&World::shared().access().authority());
+    let token = signer.sign(&claims);
+    let list = async |path: &str| {
+        let response = client.get(gateway.url(path)).bearer_auth(&token).send().await.unwrap();
+        response.json::<Value>().await.unwrap()
+    };
+    until("the namespace is listed alone", async || {
+        names(&list("/api/v1/namespaces").await["items"]).into_iter().eq(["corp-web".to_owned()])
+    })
+    .await;
+    until("what is in it is listed", async || {
+        list("/api/v1/configmaps").await["items"].as_array().is_some_and(|items| {
+            !items.is_empty() && items.iter().all(|item| item["metadata"]["namespace"] == "corp-web")
+        })
+    })
+    .await;
     let now = get_current_timestamp();
     let wrong = [
         ("exp", json!(now - 60)),

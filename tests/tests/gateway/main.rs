@@ -1,10 +1,13 @@
 //! The gateway in front of a real API server: what tenants' users see of it, and what does not get through.
 
 mod attacks;
+mod classes;
+mod everywhere;
 mod identities;
 mod issuers;
 mod kubectl;
 mod limits;
+mod lists;
 mod outage;
 mod rights;
 mod streams;
