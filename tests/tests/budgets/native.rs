@@ -70,7 +70,7 @@ impl Drop for Sums {
 }
 
 /// Creates so many, each tried again while something is held for requests that may not have ended.
-async fn fill(maps: &Api<ConfigMap>, prefix: &str, many: usize) {
+pub(super) async fn fill(maps: &Api<ConfigMap>, prefix: &str, many: usize) {
     let start = std::time::Instant::now();
     for number in 0..many {
         while let Err(error) = create(maps, &format!("{prefix}-{number}")).await {
