@@ -1,6 +1,6 @@
 //! How budgets stand over time, from the daemon's store through the command and the metric.
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ApiResource, PostParams};
 use kube::core::GroupVersionKind;
@@ -13,8 +13,7 @@ use xtask::http;
 #[tokio::test]
 async fn a_budget_that_is_used_up_is_written_shown_and_a_metric() {
     let world = World::shared();
-    Tenant::create("foreseen", "{namespaces: {prefix: ''}, quota: {hard: {configmaps: 3, services: 5}}}")
-        .await;
+    Tenant::create("foreseen", "{namespaces: {prefix: ''}, quota: {hard: {secrets: 3, services: 5}}}").await;
     give_namespace(world, "foreseen", "foreseen-one").await;
     // A replica of its own, which looks every second.
     let mut settings = Settings::for_cluster(&world.bailey.settings.binary, world.access()).unwrap();
@@ -24,11 +23,10 @@ async fn a_budget_that_is_used_up_is_written_shown_and_a_metric() {
     let mut component = settings.spawn().unwrap();
     settings.wait_ready(&mut component).unwrap();
 
-    // Kubernetes' own is there already, or comes and is the third: then the last of these is one too many.
-    let maps: Api<ConfigMap> = Api::namespaced(world.client(ADMIN).await, "foreseen-one");
+    let all: Api<Secret> = Api::namespaced(world.client(ADMIN).await, "foreseen-one");
     for name in ["one", "two", "three"] {
-        let map = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
-        let _ = maps.create(&PostParams::default(), &map).await;
+        let secret = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+        all.create(&PostParams::default(), &secret).await.unwrap();
     }
     let database = settings.audit_database();
     let forecast = |arguments: &[&str]| -> Said {
@@ -40,16 +38,16 @@ async fn a_budget_that_is_used_up_is_written_shown_and_a_metric() {
     };
     let said = until_some("the budget is used up, and a few samples say so", async || {
         let said = forecast(&["-o", "json"]);
-        let line = of(&said, "configmaps")?;
+        let line = of(&said, "secrets")?;
         (line["outlook"] == "full" && line["samples"].as_u64()? >= 3).then_some(said)
     })
     .await;
-    let line = of(&said, "configmaps").unwrap();
+    let line = of(&said, "secrets").unwrap();
     assert!(line["used"].as_f64() >= Some(3.0) && line["budget"] == 3.0, "{line}");
     let line = of(&said, "services").unwrap();
     assert_eq!((&line["outlook"], &line["used"]), (&"not-enough-samples".into(), &json!(0.0)), "{line}");
     let table = forecast(&["--within", "30d"]).text;
-    assert!(table.contains("configmaps") && !table.contains("services"), "{table}");
+    assert!(table.contains("secrets") && !table.contains("services"), "{table}");
 
     // What changed meanwhile was counted as it is, by every check.
     let (_, metrics) = until_some("what is counted was checked", async || {
@@ -66,7 +64,7 @@ async fn a_budget_that_is_used_up_is_written_shown_and_a_metric() {
     let full: Vec<_> = full.filter(|line| line.contains(r#"tenant="foreseen""#)).collect();
     assert_eq!(full.len(), 3, "{full:?}");
     assert!(
-        full.iter().all(|line| line.contains(r#"resource="configmaps""#) && line.ends_with(" 0")),
+        full.iter().all(|line| line.contains(r#"resource="secrets""#) && line.ends_with(" 0")),
         "{full:?}"
     );
     component.stop();
