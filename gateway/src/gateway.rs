@@ -12,7 +12,7 @@ use crate::body::Body;
 use crate::forward::Forward;
 use crate::headers;
 use crate::identity::{self, Issuers, Peer, Tokens};
-use crate::limits::{Accounts, LimitsOf, tenant_of};
+use crate::limits::{Accounts, LimitsOf};
 use crate::lists::{Asked, Lists};
 use crate::metrics::{GatewayMetrics, LimitLabels, RequestLabels};
 use crate::refusal::Refusal;
@@ -160,7 +160,8 @@ impl Gateway {
             return Err(Refusal::new(Code::NotReady, message).after(Duration::from_secs(2)));
         }
         let index = Arc::clone(&self.tenants.borrow());
-        tenant_of(&index, user, target.namespace.as_deref()).ok_or_else(|| {
+        let payer = index.payer(user, target.namespace.as_deref()).map(str::to_owned);
+        payer.ok_or_else(|| {
             let message = format!(
                 "user {:?} belongs to no tenant, and this endpoint is for tenants; an owner of a tenant can make you a \
                  member, and everybody else uses the API server's own address",

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fairness::rates::{Class, Limits, Nanos, Rates, Refusal as RateRefusal, Start};
-use model::{Code, TenantIndex, UserInfo};
+use model::{Code, UserInfo};
 
 use crate::body::Pace;
 use crate::refusal::Refusal;
@@ -30,16 +30,6 @@ pub struct TenantLimits {
 
 /// The limits of a tenant by its name. As long as they are the same it gives the same `Arc`: that is how a change is seen.
 pub type LimitsOf = Arc<dyn Fn(&str) -> Arc<TenantLimits> + Send + Sync>;
-
-/// The tenant at whose cost a request goes: that of the namespace, where the user belongs to it, else the first that the
-/// user belongs to. A request into the namespace of somebody else costs its sender.
-pub(crate) fn tenant_of(index: &TenantIndex, user: &UserInfo, namespace: Option<&str>) -> Option<String> {
-    let roles = index.roles_of(user);
-    let home = index.home_of(user).filter(|tenant| index.tenant(tenant).is_some());
-    let own = |tenant: &&str| home == Some(*tenant) || roles.keys().any(|role| index.holds(role, tenant));
-    let named = namespace.and_then(|namespace| index.name_for(namespace)).filter(own);
-    named.or_else(|| roles.keys().next().copied()).or(home).map(str::to_owned)
-}
 
 /// What tenants do now.
 pub(crate) struct Accounts {

@@ -15,12 +15,12 @@
     reason = "a benchmark"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use model::{Budget, Contents, Isolation, NamespaceRules, NamespaceState, Tenant, TenantIndex};
+use model::{Budget, NamespaceState, Tenant, TenantIndex};
 use quota::ledger::{Answer, Ask, Charges, Demand, Kind, Ledger, Millis, ONE, Place, Stored};
 use quota::measure::measure;
 
@@ -32,21 +32,8 @@ fn tenant(name: &str, cohort: Option<&str>) -> Arc<Tenant> {
     let hard = [("requests.cpu", 100_000_i64), ("requests.memory", 1_i64 << 50), ("pods", 100_000)];
     let hard = hard.into_iter().map(|(name, most)| (Arc::from(name), i128::from(most) * ONE)).collect();
     Arc::new(Tenant {
-        name: name.to_owned(),
-        parents: Vec::new(),
-        members: Vec::new(),
-        namespaces: NamespaceRules::default(),
         budget: Budget { hard, cohort: cohort.map(str::to_owned), ..Budget::default() },
-        suspended: false,
-        weight: std::num::NonZeroU32::MIN,
-        profile: "default".to_owned(),
-        isolation: Isolation {
-            pod_security: BTreeMap::new(),
-            network: None,
-            contents: Contents::default(),
-            rules: Vec::new(),
-            fault: None,
-        },
+        ..Tenant::new(name)
     })
 }
 

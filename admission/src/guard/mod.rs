@@ -120,19 +120,12 @@ impl Guard {
         Some((name, weight))
     }
 
-    /// The tenant that a change is counted for: that of its namespace, where the user belongs to it, or else the first one
-    /// that the user belongs to; nobody for administrators and the cluster's own controllers.
+    /// The tenant that a change is counted for; nobody for administrators and the cluster's own controllers.
     pub(crate) fn payer_of(&self, request: &Request) -> Option<String> {
-        let user = &request.user;
-        if is_controller(request) || user.groups.iter().any(|group| self.administrators.contains(group)) {
+        if is_controller(request) || self.is_administrator(request) {
             return None;
         }
-        let tenants = self.snapshot();
-        let (roles, home) = (tenants.roles_of(user), tenants.home_of(user));
-        let own =
-            |tenant: &&str| home == Some(*tenant) || roles.keys().any(|role| tenants.holds(role, tenant));
-        let here = tenants.name_for(&request.namespace).filter(own);
-        here.or_else(|| roles.keys().next().copied()).or(home).map(str::to_owned)
+        self.snapshot().payer(&request.user, Some(&request.namespace)).map(str::to_owned)
     }
 
     /// Whether a request is about what is in a tenant's namespace.

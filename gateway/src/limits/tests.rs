@@ -1,11 +1,6 @@
-use std::collections::BTreeMap;
-
 use fairness::rates::Limit;
 use http::{Method, Uri};
-use model::{
-    Budget, Contents, Isolation, Member, NamespaceRules, NamespaceState, Subject, TENANT_LABEL, Tenant,
-    TenantRole,
-};
+use model::{Member, NamespaceState, Subject, TENANT_LABEL, Tenant, TenantIndex, TenantRole};
 
 use super::*;
 
@@ -13,21 +8,9 @@ fn tenant(name: &str, parents: &[&str], members: &[Subject]) -> Arc<Tenant> {
     let member =
         |subject: &Subject| Member { subject: subject.clone(), role: TenantRole::Editor, cluster_role: None };
     Arc::new(Tenant {
-        name: name.to_owned(),
         parents: parents.iter().map(|parent| (*parent).to_owned()).collect(),
         members: members.iter().map(member).collect(),
-        namespaces: NamespaceRules::default(),
-        budget: Budget::default(),
-        suspended: false,
-        weight: std::num::NonZeroU32::MIN,
-        profile: "default".to_owned(),
-        isolation: Isolation {
-            pod_security: BTreeMap::new(),
-            network: None,
-            contents: Contents::default(),
-            rules: Vec::new(),
-            fault: None,
-        },
+        ..Tenant::new(name)
     })
 }
 
@@ -57,7 +40,9 @@ fn user(name: &str, groups: &[&str]) -> UserInfo {
 #[test]
 fn a_request_is_charged_to_a_tenant_of_its_user() {
     let index = index();
-    let of = |name: &str, groups: &[&str], namespace| tenant_of(&index, &user(name, groups), namespace);
+    let of = |name: &str, groups: &[&str], namespace| {
+        index.payer(&user(name, groups), namespace).map(str::to_owned)
+    };
     let some = |name: &str| Some(name.to_owned());
     assert_eq!(of("alice", &[], Some("shop-web")), some("shop"));
     assert_eq!(of("alice", &[], None), some("mall"));

@@ -123,6 +123,16 @@ impl TenantIndex {
         self.name_for(namespace)
     }
 
+    /// The tenant at whose cost a user's request goes: that of the namespace, where the user belongs to it, else the first by
+    /// name that the user belongs to. A request into the namespace of somebody else costs its sender.
+    pub fn payer(&self, user: &UserInfo, namespace: Option<&str>) -> Option<&str> {
+        let roles = self.roles_of(user);
+        let home = self.home_of(user).filter(|tenant| self.tenant(tenant).is_some());
+        let own = |tenant: &&str| home == Some(*tenant) || roles.keys().any(|role| self.holds(role, tenant));
+        let named = namespace.and_then(|namespace| self.name_for(namespace)).filter(own);
+        named.or_else(|| roles.keys().next().copied()).or(home)
+    }
+
     /// In which tenants a user has a role, and which: the highest that the user or one of their groups has.
     pub fn roles_of(&self, user: &UserInfo) -> BTreeMap<&str, TenantRole> {
         let mut found = BTreeMap::new();
@@ -153,7 +163,7 @@ fn service_account(username: &str) -> Option<Subject> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Contents, Isolation, Member, NamespaceRules, TENANT_LABEL};
+    use crate::{Member, TENANT_LABEL};
 
     fn tenant(name: &str, members: &[(Subject, TenantRole)]) -> Arc<Tenant> {
         let members = members.iter().map(|(subject, role)| Member {
@@ -161,23 +171,7 @@ mod tests {
             role: *role,
             cluster_role: None,
         });
-        Arc::new(Tenant {
-            name: name.to_owned(),
-            parents: Vec::new(),
-            members: members.collect(),
-            namespaces: NamespaceRules::default(),
-            budget: crate::Budget::default(),
-            suspended: false,
-            weight: std::num::NonZeroU32::MIN,
-            profile: "default".to_owned(),
-            isolation: Isolation {
-                pod_security: BTreeMap::new(),
-                network: None,
-                contents: Contents::default(),
-                rules: Vec::new(),
-                fault: None,
-            },
-        })
+        Arc::new(Tenant { members: members.collect(), ..Tenant::new(name) })
     }
 
     fn user(name: &str, groups: &[&str]) -> UserInfo {

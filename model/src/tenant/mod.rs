@@ -238,3 +238,26 @@ pub struct Tenant {
     /// How many turns it has where all tenants take turns, for one of a tenant of weight 1.
     pub weight: NonZeroU32,
 }
+
+impl Tenant {
+    /// A tenant of this name with nothing: no members, no budget, no walls.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            parents: Vec::new(),
+            members: Vec::new(),
+            namespaces: NamespaceRules::default(),
+            budget: Budget::default(),
+            suspended: false,
+            profile: "default".to_owned(),
+            isolation: Isolation {
+                pod_security: BTreeMap::new(),
+                network: None,
+                contents: Contents::default(),
+                rules: Vec::new(),
+                fault: None,
+            },
+            weight: NonZeroU32::MIN,
+        }
+    }
+}

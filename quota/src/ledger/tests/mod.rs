@@ -12,7 +12,7 @@ mod sums;
 
 use std::collections::VecDeque;
 
-use model::{Band, Budget, Contents, Isolation, NamespaceRules, NamespaceState, Tenant};
+use model::{Band, Budget, NamespaceState, Tenant};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 
@@ -24,21 +24,9 @@ const LEASE: Millis = 34;
 
 pub(super) fn tenant(name: &str, parents: &[&str], budget: Budget) -> Arc<Tenant> {
     Arc::new(Tenant {
-        name: name.to_owned(),
         parents: parents.iter().map(|parent| (*parent).to_owned()).collect(),
-        members: Vec::new(),
-        namespaces: NamespaceRules::default(),
         budget,
-        suspended: false,
-        weight: std::num::NonZeroU32::MIN,
-        profile: "default".to_owned(),
-        isolation: Isolation {
-            pod_security: BTreeMap::new(),
-            network: None,
-            contents: Contents::default(),
-            rules: Vec::new(),
-            fault: None,
-        },
+        ..Tenant::new(name)
     })
 }
 
