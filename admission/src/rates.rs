@@ -75,14 +75,13 @@ impl WriteRates {
 
 /// As the gateway counts it; webhooks are asked about no reads.
 fn class_of(request: &Request) -> Class {
-    let resource = &request.resource;
-    let token = matches!(resource.group.as_str(), "authentication.k8s.io" | "authorization.k8s.io")
-        || (resource.resource == "serviceaccounts" && request.sub_resource == "token");
     match request.operation {
         Operation::Connect => Class::Exec,
-        _ if resource.resource == "events" => Class::Event,
-        _ if token => Class::Token,
-        _ => Class::Write,
+        _ => Class::of_change(
+            &request.resource.group,
+            &request.resource.resource,
+            Some(request.sub_resource.as_str()),
+        ),
     }
 }
 

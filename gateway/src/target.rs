@@ -259,16 +259,8 @@ impl<'a> Resource<'a> {
             Verb::Get => Class::Read,
             Verb::List => Class::List,
             Verb::Watch => Class::Watch,
-            Verb::Write if self.resource == "events" => Class::Event,
-            Verb::Write if self.is_token() => Class::Token,
-            Verb::Write => Class::Write,
+            Verb::Write => Class::of_change(self.group, self.resource, self.subresource),
         }
-    }
-
-    /// Whether it asks who somebody is or what they may, or for a token.
-    fn is_token(&self) -> bool {
-        matches!(self.group, "authentication.k8s.io" | "authorization.k8s.io")
-            || (self.resource, self.subresource) == ("serviceaccounts", Some("token"))
     }
 }
 

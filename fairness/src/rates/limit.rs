@@ -29,6 +29,17 @@ impl Class {
     pub const ALL: [Self; 7] =
         [Self::Read, Self::List, Self::Watch, Self::Write, Self::Event, Self::Token, Self::Exec];
 
+    /// The class of what is no read and no stream: of a group's resource, or of a subresource of it.
+    pub fn of_change(group: &str, resource: &str, subresource: Option<&str>) -> Self {
+        let asks = matches!(group, "authentication.k8s.io" | "authorization.k8s.io")
+            || (resource, subresource) == ("serviceaccounts", Some("token"));
+        match resource {
+            "events" => Self::Event,
+            _ if asks => Self::Token,
+            _ => Self::Write,
+        }
+    }
+
     /// The class as it is written.
     pub const fn as_str(self) -> &'static str {
         match self {
