@@ -107,6 +107,10 @@ impl Usage {
         let of_devices = wanted.iter().any(|kind| is_claim_for_devices(kind));
         self.classes =
             self.classes.take().filter(|_| of_devices).or_else(|| of_devices.then(|| self.follow_classes()));
+        if !of_devices {
+            // What is not followed is not known any more.
+            self.extended.send_if_modified(|known| known.take().is_some());
+        }
         for (kind, sums) in sums {
             // How many devices of what a claim asks for is not known yet.
             if is_claim_for_devices(&kind) && self.extended.borrow().is_none() {
