@@ -34,7 +34,7 @@ use crate::api::tenant::Tenant;
 use crate::tasks::{Task, Tasks};
 use mover::Mover;
 use shares::Writer;
-pub(crate) use source::{is_namespaced, resource_of};
+pub(crate) use source::served;
 
 /// Budgets, kept while this lives.
 pub struct Budgets {
@@ -48,7 +48,8 @@ pub struct Budgets {
     _tasks: Vec<Task>,
 }
 
-/// Starts following tenants and shares, and holds what is counted against a list every `check`; with the objects of tenants, says in them how their budgets stand.
+/// Starts following tenants and shares, and holds what is counted against a list every `check`; with the objects of
+/// tenants, says in them how their budgets stand.
 pub(crate) fn start(
     client: Client,
     tenants: watch::Receiver<Arc<TenantIndex>>,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt};
 use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams, Request, VersionMatch, WatchEvent, WatchParams};
-use kube::discovery::{self, ApiResource};
+use kube::discovery::{self, ApiResource, Scope};
 use quota::ledger::Kind;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -135,9 +135,8 @@ impl Source {
         };
         let mut checked = Instant::now();
         loop {
-            let began = Instant::now();
             if self.check.is_some_and(|check| checked.elapsed() >= check) {
-                checked = began;
+                checked = Instant::now();
                 match self.list(resource, Some(version)).await {
                     Ok((version, objects)) => tell(Seen::Checked(version, objects)),
                     // The API server keeps no version for ever; whatever else is wrong the watch finds too.
@@ -151,6 +150,7 @@ impl Source {
                     }
                 }
             }
+            let began = Instant::now();
             let ended = self.watch(resource, &mut version, tell).await;
             // It ends by itself when its time is over. Before that the API server went away, and what it has when it is
             // back may be of another past: all is listed again.
@@ -255,11 +255,20 @@ impl Source {
 }
 
 /// The resource in the version that its group prefers; `None` where it is not served.
-pub(crate) async fn resource_of(
+pub(super) async fn resource_of(
     client: &Client,
     group: &str,
     resource: &str,
 ) -> kube::Result<Option<ApiResource>> {
+    Ok(served(client, group, resource).await?.map(|(resource, _)| resource))
+}
+
+/// The same, and whether its objects are in namespaces.
+pub(crate) async fn served(
+    client: &Client,
+    group: &str,
+    resource: &str,
+) -> kube::Result<Option<(ApiResource, Scope)>> {
     let group = match discovery::group(client, group).await {
         Ok(group) => group,
         Err(kube::Error::Discovery(_)) => return Ok(None),
@@ -270,20 +279,13 @@ pub(crate) async fn resource_of(
     let found = versions.find_map(|version| {
         group.versioned_resources(version).into_iter().find(|(found, _)| found.plural == resource)
     });
-    Ok(found.map(|(resource, _)| resource))
+    Ok(found.map(|(resource, capabilities)| (resource, capabilities.scope)))
 }
 
 /// Whether the objects of a kind are in namespaces; true where it is not served.
-pub(crate) async fn is_namespaced(client: &Client, group: &str, resource: &str) -> kube::Result<bool> {
-    let group = match discovery::group(client, group).await {
-        Ok(group) => group,
-        Err(kube::Error::Discovery(_)) => return Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(true),
-        Err(error) => return Err(error),
-    };
-    let mut all = group.versions().flat_map(|version| group.versioned_resources(version));
-    let found = all.find(|(found, _)| found.plural == resource);
-    Ok(found.is_none_or(|(_, capabilities)| capabilities.scope == discovery::Scope::Namespaced))
+pub(super) async fn is_namespaced(client: &Client, group: &str, resource: &str) -> kube::Result<bool> {
+    let found = served(client, group, resource).await?;
+    Ok(found.is_none_or(|(_, scope)| scope == Scope::Namespaced))
 }
 
 /// The versions of now of all these kinds.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt};
 use kube::api::{Api, ApiResource, DynamicObject};
+use kube::discovery::Scope;
 use kube::{Resource as _, ResourceExt};
 use model::{Amount, TENANT_LABEL, is_bytes};
 use quota::ledger::{Kind, NAMESPACES, counted_as, is_claim_for_devices};
@@ -14,7 +15,7 @@ use super::fault::Fault;
 use super::quotas::readable;
 use super::session::Session;
 use super::tenants::TenantSummary;
-use crate::budgets::{is_namespaced, resource_of};
+use crate::budgets::served;
 
 /// How many namespaces are read at once.
 const READS: usize = 8;
@@ -73,10 +74,10 @@ impl Session {
                     .extend(namespaces.map(|namespace| part(kind, "", namespace, quota::ledger::ONE, &name)));
                 continue;
             }
-            let served = resource_of(&self.client, &kind.group, &kind.resource).await;
+            let served = served(&self.client, &kind.group, &kind.resource).await;
             let Some(served) = served.map_err(|error| self.fault(&error))? else { continue };
             let extended = self.extended(kind).await?;
-            for (namespace, objects) in self.objects_of(kind, &served, &below).await? {
+            for (namespace, objects) in self.objects_of(kind, served, &below).await? {
                 let Some(objects) = objects else {
                     unread.insert(namespace);
                     continue;
@@ -109,13 +110,12 @@ impl Session {
     async fn objects_of(
         &self,
         kind: &Kind,
-        served: &ApiResource,
+        (served, scope): (ApiResource, Scope),
         tenants: &[&TenantSummary],
     ) -> Result<Vec<(String, Option<Vec<DynamicObject>>)>, Fault> {
-        let namespaced = is_namespaced(&self.client, &kind.group, &kind.resource).await;
-        if !namespaced.map_err(|error| self.fault(&error))? {
+        if scope == Scope::Cluster {
             let names: Vec<_> = tenants.iter().map(|tenant| tenant.name.as_str()).collect();
-            let all: Api<DynamicObject> = Api::all_with(self.client.clone(), served);
+            let all: Api<DynamicObject> = Api::all_with(self.client.clone(), &served);
             let labels = format!("{TENANT_LABEL} in ({})", names.join(","));
             return Ok(vec![(
                 format!("the whole cluster ({kind})"),
@@ -123,6 +123,7 @@ impl Session {
             )]);
         }
         let namespaces = tenants.iter().flat_map(|tenant| &tenant.namespaces);
+        let served = &served;
         let reads = namespaces.map(|namespace| async move {
             let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, served);
             Ok::<_, Fault>((namespace.clone(), readable(self.list(api, "").await)?))
