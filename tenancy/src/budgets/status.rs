@@ -7,8 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 use model::{Amount, TenantIndex, is_bytes};
 use quota::desk::Desk;
 use quota::grants::GrantDesk;
@@ -18,8 +17,7 @@ use tokio::sync::watch::Receiver;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::api::tenant::{QuotaStatus, Tenant};
-use crate::api::{GROUP, VERSION};
-use crate::cluster::api_message;
+use crate::status::write_status;
 
 /// How often it is looked what has changed.
 const EVERY: Duration = Duration::from_secs(2);
@@ -56,8 +54,9 @@ pub(super) async fn run(
             })
             .take(WRITES)
             .collect();
-        let writes = changed.into_iter().map(|(name, status)| write(client.clone(), name, status));
-        futures::stream::iter(writes).buffer_unordered(AT_ONCE).collect::<()>().await;
+        let writes =
+            changed.into_iter().map(|(name, status)| write_status(&client, MANAGER, "Tenant", name, status));
+        futures::stream::iter(writes).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
     }
 }
 
@@ -152,27 +151,6 @@ fn row(line: &Line) -> QuotaStatus {
         hard: shown(line.bound),
         used: shown(line.used),
         held: shown(line.held),
-    }
-}
-
-async fn write(client: Client, name: String, status: serde_json::Value) {
-    let api: Api<Tenant> = Api::all(client);
-    let object = json!({
-        "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Tenant", "metadata": {"name": name}, "status": status,
-    });
-    let parameters = PatchParams::apply(MANAGER).force();
-    match api.patch_status(&name, &parameters, &Patch::Apply(object)).await {
-        Ok(_) => {}
-        // Deleted meanwhile.
-        Err(kube::Error::Api(status)) if status.code == 404 => {}
-        Err(error) => {
-            let error = api_message(&error);
-            tracing::warn!(
-                tenant = name,
-                error,
-                "how a budget stands could not be written, it is tried again"
-            );
-        }
     }
 }
 

@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 use model::{TenantFault, TenantIndex};
 use serde_json::json;
 
 use super::apply::MANAGER;
 use crate::api::tenant::{Tenant, TenantStatus};
-use crate::api::{GROUP, VERSION};
-use crate::cluster::api_message;
+use crate::status::write_status;
 
 /// The most namespaces that a status names.
 const LISTED: usize = 1_000;
@@ -46,7 +44,8 @@ pub(super) async fn report(
         (!tenant.status.as_ref().is_some_and(|found| is_same(found, &wanted))).then(|| (name.clone(), wanted))
     });
     let changed: Vec<_> = changed.collect();
-    let written = futures::stream::iter(changed).map(|(name, wanted)| write(client.clone(), name, wanted));
+    let written = futures::stream::iter(changed)
+        .map(|(name, wanted)| write_status(client, MANAGER, "Tenant", name, json!(wanted)));
     let written: Vec<bool> = written.buffer_unordered(WRITES).collect().await;
     written.into_iter().all(|written| written)
 }
@@ -59,25 +58,6 @@ fn is_same(found: &TenantStatus, wanted: &TenantStatus) -> bool {
         && found.namespaces == wanted.namespaces
         && found.namespace_count == wanted.namespace_count
         && ready(found) == ready(wanted)
-}
-
-async fn write(client: Client, name: String, wanted: TenantStatus) -> bool {
-    let api: Api<Tenant> = Api::all(client);
-    let object = json!({
-        "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Tenant",
-        "metadata": {"name": name}, "status": wanted,
-    });
-    let parameters = PatchParams::apply(MANAGER).force();
-    match api.patch_status(&name, &parameters, &Patch::Apply(object)).await {
-        Ok(_) => true,
-        // Deleted meanwhile.
-        Err(kube::Error::Api(status)) if status.code == 404 => true,
-        Err(error) => {
-            let error = api_message(&error);
-            tracing::warn!(tenant = name, error, "a status could not be written, it is tried again");
-            false
-        }
-    }
 }
 
 /// The status that a tenant should have.

@@ -7,21 +7,17 @@ use fairness::apf::plan::{Change, Object, Warning};
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
-use kube::core::GroupVersionKind;
-use kube::{Api, Client};
+use kube::Client;
 use serde_json::{Value, json};
 
 use super::classes::Classes;
 use super::observed::{Kind, Observed, place};
 use super::proposal::{Proposal, Tenants};
+use super::write::MANAGER;
 use crate::api::fairness_class::{FairnessClass, FairnessClassStatus};
 use crate::api::tenant::Tenant;
-use crate::api::{GROUP, VERSION};
-use crate::cluster::api_message;
+use crate::status::write_status;
 
-/// The field manager of what is said here.
-const MANAGER: &str = "bailey-fairness";
 /// The condition of tenants.
 const FOUND: &str = "FairnessClassFound";
 /// The most tenants whose status is written after one plan.
@@ -56,29 +52,11 @@ pub(super) async fn report(client: &Client, now: &Situation<'_>) -> bool {
     let mut tenants: Vec<_> = tenants.take(TENANTS.saturating_add(1)).collect();
     let all = tenants.len() <= TENANTS;
     tenants.truncate(TENANTS);
-    let writes = classes.chain(tenants).map(|(kind, name, status)| write(client, kind, name, status));
+    let writes =
+        classes.chain(tenants).map(|(kind, name, status)| write_status(client, MANAGER, kind, name, status));
     let writes: Vec<_> = writes.collect();
     let written: Vec<bool> = futures::stream::iter(writes).buffer_unordered(AT_ONCE).collect().await;
     all && written.into_iter().all(|written| written)
-}
-
-async fn write(client: &Client, kind: &str, name: String, status: Value) -> bool {
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, VERSION, kind));
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let object = json!({
-        "apiVersion": format!("{GROUP}/{VERSION}"), "kind": kind, "metadata": {"name": name}, "status": status,
-    });
-    let parameters = PatchParams::apply(MANAGER).force();
-    match api.patch_status(&name, &parameters, &Patch::Apply(object)).await {
-        Ok(_) => true,
-        // Deleted meanwhile.
-        Err(kube::Error::Api(status)) if status.code == 404 => true,
-        Err(error) => {
-            let error = api_message(&error);
-            tracing::warn!(kind, name, error, "a status could not be written, it is tried again");
-            false
-        }
-    }
 }
 
 // --- classes ---

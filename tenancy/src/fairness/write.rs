@@ -8,7 +8,7 @@ use super::observed::{Kind, Observed, place};
 use crate::cluster::api_message;
 
 /// The name under which fields are owned.
-const MANAGER: &str = "bailey-fairness";
+pub(super) const MANAGER: &str = "bailey-fairness";
 
 /// What came of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! what the cluster says and never else, so an object at rest causes no requests.
 
 mod apply;
+mod by_name;
 mod plan;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::cluster::ObservedObjects;
 use apply::Applier;
+pub(crate) use by_name::write_status;
 pub use plan::{ReportKind, StatusReport};
 
 /// How many statuses are written at a time.
