@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod api_server;
 mod args;
 mod certificate_name;
 mod check;

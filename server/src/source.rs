@@ -13,6 +13,7 @@ use tenancy::{ReportKind, StatusReport};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::api_server;
 use crate::args::{Role, ServeArgs};
 use crate::load::{Follow, LoadMetrics, Loader};
 use crate::probes::Readiness;
@@ -64,9 +65,10 @@ async fn start_cluster(
     parts: Parts,
     tasks: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<Arc<Cluster>> {
-    let client = kube::Client::try_default().await.context(
+    let config = kube::Config::infer().await.context(
         "no cluster was found: set KUBECONFIG, run inside a cluster, or read files with --policies DIR",
     )?;
+    let client = api_server::client(config)?;
     let control = args.roles.contains(&Role::Controller);
     let quota_check = Duration::from_secs(args.quota_check_interval.into());
     let options = ClusterOptions { control, quota_check, ..ClusterOptions::default() };

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use args::{ClassRate, GatewayArgs};
 
+use crate::api_server;
 use crate::args::{Role, ServeArgs};
 use crate::listen;
 use crate::probes::{Probes, Readiness, router};
@@ -46,7 +47,7 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let config =
         kube::Config::infer().await.context("no cluster was found: set KUBECONFIG, or run inside one")?;
-    let tenants = Arc::new(tenancy::cluster::follow_tenants(kube::Client::try_from(config.clone())?));
+    let tenants = Arc::new(tenancy::cluster::follow_tenants(api_server::client(config.clone())?));
     let limits_of = rates::limits_of(args.gateway.limits(), tenants.rates.clone());
     let gateway = Arc::new(Gateway::new(Parts {
         sender: upstream::sender(&config)?,

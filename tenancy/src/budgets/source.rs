@@ -20,8 +20,9 @@ use crate::cluster::{Retry, api_message};
 
 /// The most objects of one list request.
 const PAGE: u32 = 500;
-/// How long a watch lasts, if the API server does not end it.
-const WATCH: Duration = Duration::from_secs(280);
+/// How long a watch lasts, if the API server does not end it: less than a client waits in silence, since some kinds have
+/// no bookmarks, such as events.
+const WATCH: Duration = Duration::from_secs(90);
 /// How long a kind that is not served is not asked for again.
 const ABSENT: Duration = Duration::from_secs(10);
 

@@ -223,7 +223,8 @@ impl Follower {
     /// Watches until the API server no longer serves the resource.
     async fn watch(&self, resource: ApiResource) -> Unavailable {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
-        let config = watcher::Config::default().page_size(self.page_size);
+        // Less than a client waits in silence: some kinds have no bookmarks.
+        let config = watcher::Config::default().page_size(self.page_size).timeout(90);
         let mut events = Box::pin(watcher(api, config).backoff(watch_pauses()));
         let mut listed = Stored::new();
         while let Some(event) = events.next().await {

@@ -10,6 +10,7 @@ mod native_race;
 mod pods;
 mod race;
 mod requests;
+mod silence;
 mod sums;
 
 use futures::future::join_all;
