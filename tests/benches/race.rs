@@ -13,8 +13,8 @@ use kube::{Api, Client};
 use serde::Deserialize;
 use serde_json::json;
 use tests::race::{Outcome, Race, populate};
-use tests::{ADMIN, Replicas, Standalone, World};
-use xtask::daemon;
+use tests::{ADMIN, Passage, Replicas, Standalone, World};
+use xtask::daemon::{self, Policies};
 
 #[derive(Debug, Deserialize)]
 struct Settings {
@@ -65,7 +65,12 @@ fn main() {
         "| run | created | a second | refused | of those with room | 409 | name taken | denied | failed | most | p50 | p99 |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    let mut replicas = Replicas::start(&world, settings.replicas);
+    let passage = runtime.block_on(Passage::to_api_server(&world));
+    let mut replicas = Replicas::start_with(&world, settings.replicas, |number, replica| {
+        if number == 1 && settings.has("silence") {
+            replica.policies = Policies::Cluster(passage.kubeconfig().to_owned());
+        }
+    });
     let client = runtime.block_on(world.client(ADMIN));
     for (name, budget) in [("nothing full", 1_000_000), ("full", settings.budget)] {
         let plain = settings.race(if budget == settings.budget { "plain" } else { "plainfree" }, budget);
@@ -73,7 +78,8 @@ fn main() {
         show(&format!("ResourceQuota, {name}"), &plain, &runtime.block_on(plain.run(&client)));
         let ours = settings.race(if budget == settings.budget { "race" } else { "racefree" }, budget);
         runtime.block_on(populate(&world, &ours, settings.replicas));
-        let outcome = with_faults(&settings, &world, &mut replicas, || runtime.block_on(ours.run(&client)));
+        let outcome =
+            with_faults(&settings, &world, &mut replicas, &passage, || runtime.block_on(ours.run(&client)));
         show(&format!("Bailey, {name}"), &ours, &outcome);
         assert!(outcome.most <= ours.budget, "a budget was passed");
     }
@@ -116,6 +122,7 @@ fn with_faults(
     settings: &Settings,
     world: &World,
     replicas: &mut Replicas<'_>,
+    passage: &Passage,
     run: impl FnOnce() -> Outcome,
 ) -> Outcome {
     let denier = settings.has("deny").then(|| deny(world));
@@ -123,18 +130,8 @@ fn with_faults(
     let outcome = std::thread::scope(|scope| {
         let ended = Arc::clone(&stop);
         let faults = scope.spawn(move || {
-            while !ended.load(Ordering::Acquire) && settings.replicas > 1 {
-                if settings.has("kill") {
-                    std::thread::sleep(Duration::from_secs(3));
-                    replicas.crash(1);
-                }
-                if settings.has("pause") {
-                    std::thread::sleep(Duration::from_secs(3));
-                    let pid = replicas.pid(settings.replicas - 1).to_string();
-                    signal("-STOP", &pid);
-                    std::thread::sleep(Duration::from_secs(2));
-                    signal("-CONT", &pid);
-                }
+            while !ended.load(Ordering::Acquire) {
+                disturb(settings, world, replicas, passage);
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
@@ -150,6 +147,34 @@ fn with_faults(
             .expect("the webhook goes");
     }
     outcome
+}
+
+/// Each of the faults once, one after the other.
+fn disturb(settings: &Settings, world: &World, replicas: &mut Replicas<'_>, passage: &Passage) {
+    let more = settings.replicas > 1;
+    let pause = |seconds| std::thread::sleep(Duration::from_secs(seconds));
+    if settings.has("kill") && more {
+        pause(3);
+        replicas.crash(1);
+    }
+    if settings.has("pause") && more {
+        pause(3);
+        let pid = replicas.pid(settings.replicas - 1).to_string();
+        signal("-STOP", &pid);
+        pause(2);
+        signal("-CONT", &pid);
+    }
+    for (fault, component) in [("api-server", "kube-apiserver"), ("controllers", "kube-controller-manager")] {
+        if settings.has(fault) {
+            pause(8);
+            world.crash(component);
+            world.revive(component);
+        }
+    }
+    if settings.has("silence") && more {
+        pause(10);
+        passage.fall_silent();
+    }
 }
 
 fn signal(signal: &str, pid: &str) {

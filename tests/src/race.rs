@@ -147,7 +147,12 @@ async fn follow(client: Client, track: Arc<Track>) {
         let (map, there) = match &event {
             Event::Apply(map) | Event::InitApply(map) => (map, true),
             Event::Delete(map) => (map, false),
-            Event::Init | Event::InitDone => continue,
+            Event::Init => {
+                // All are told anew.
+                track.stored.lock().unwrap().values_mut().for_each(|stored| stored.names.clear());
+                continue;
+            }
+            Event::InitDone => continue,
         };
         let namespace = map.namespace().unwrap_or_default();
         let Some(tenant) = namespace.strip_prefix(&format!("{}-", track.race.prefix)) else { continue };

@@ -1,6 +1,6 @@
 //! `race`: creators who race each other for budgets, with faults beside them; the same against plain ResourceQuota.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::run;
@@ -60,15 +60,30 @@ enum Fault {
     Kill,
     /// A replica stands still for two seconds out of five
     Pause,
+    /// The API server ends as in a crash every eight seconds, and starts again
+    ApiServer,
+    /// The same for the controllers
+    Controllers,
+    /// The connections of a replica to the API server fall silent every ten seconds
+    Silence,
+}
+
+/// As it is written on the command line.
+fn name(fault: Fault) -> String {
+    fault.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// Runs the race.
 pub(crate) fn race(arguments: &Arguments) -> Result<()> {
+    let alone = [Fault::Kill, Fault::Pause, Fault::Silence];
+    if let Some(fault) = arguments.faults.iter().find(|fault| alone.contains(fault) && arguments.replicas < 2)
+    {
+        bail!("--faults {} befalls one replica of several: give --replicas 2 or more", name(*fault));
+    }
     let mut build = vec!["build", "--workspace", "--bins"];
     build.extend(arguments.release.then_some("--release"));
     run::show("cargo", &build)?;
-    let faults: Vec<String> =
-        arguments.faults.iter().map(|fault| format!("{fault:?}").to_lowercase()).collect();
+    let faults: Vec<String> = arguments.faults.iter().copied().map(name).collect();
     let text = serde_json::json!({
         "tenants": arguments.tenants,
         "namespaces": arguments.namespaces,
