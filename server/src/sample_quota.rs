@@ -7,8 +7,9 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
-use quota::desk::Desk;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use quota::desk::{Desk, Waited};
 use quota::grants::GrantDesk;
 use quota::ledger::{Ledger, Line, ONE, Owner};
 use tenancy::budgets::Budgets;
@@ -48,6 +49,7 @@ pub(crate) struct QuotaGauges {
     counts: Family<ResultLabels, Counter>,
     checks: Counter,
     drift: Counter,
+    share_writes: Family<ResultLabels, Counter>,
 }
 
 impl QuotaGauges {
@@ -67,6 +69,7 @@ impl QuotaGauges {
             counts: Family::default(),
             checks: Counter::default(),
             drift: Counter::default(),
+            share_writes: Family::default(),
         };
         let quota = registry.sub_registry_with_prefix("bailey_quota");
         let Self { budget, used, held, requests, objects, under_way, listed, .. } = &gauges;
@@ -107,6 +110,12 @@ impl QuotaGauges {
             gauges.checks.clone(),
         );
         quota.register("drift", "Objects that were not counted as they are", gauges.drift.clone());
+        quota.register(
+            "share_writes",
+            "Writes of what replicas hold of budgets, and those that came too late",
+            gauges.share_writes.clone(),
+        );
+        register_waits(quota, &gauges.desk);
         gauges
     }
 
@@ -139,8 +148,11 @@ impl QuotaGauges {
             ("refused", counts.refused),
             ("late", counts.late),
         ];
-        for (result, count) in results {
-            let counter = self.requests.get_or_create(&ResultLabels { result });
+        let requests = results.map(|(result, count)| (&self.requests, result, count));
+        let writes = [("written", counts.written), ("conflict", counts.lost)];
+        let writes = writes.map(|(result, count)| (&self.share_writes, result, count));
+        for (family, result, count) in requests.into_iter().chain(writes) {
+            let counter = family.get_or_create(&ResultLabels { result });
             counter.inc_by(count.saturating_sub(counter.get()));
         }
         self.checks.inc_by(counts.checks.saturating_sub(self.checks.get()));
@@ -164,6 +176,26 @@ impl QuotaGauges {
             }
         }
     }
+}
+
+/// From a millisecond to what a webhook may take.
+fn register_waits(quota: &mut Registry, desk: &Desk) {
+    let waits: Family<ResultLabels, Histogram, fn() -> Histogram> =
+        Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 15)));
+    quota.register_with_unit(
+        "wait",
+        "How long requests waited for the share to grow, by what came of them",
+        Unit::Seconds,
+        waits.clone(),
+    );
+    desk.observe_waits(move |waited, time| {
+        let result = match waited {
+            Waited::Taken => "waited",
+            Waited::Refused => "refused",
+            Waited::Late => "late",
+        };
+        waits.get_or_create(&ResultLabels { result }).observe(time.as_secs_f64());
+    });
 }
 
 fn labels(line: &Line) -> LimitLabels {

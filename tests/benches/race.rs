@@ -86,7 +86,14 @@ fn main() {
     for port in replicas.http_ports() {
         let (_, metrics) = xtask::http::get(port, "/metrics").expect("metrics");
         let lines = metrics.lines().filter(|line| {
-            line.starts_with("bailey_quota_requests") || line.starts_with("bailey_quota_grant")
+            [
+                "bailey_quota_requests",
+                "bailey_quota_share",
+                "bailey_quota_wait_seconds_",
+                "bailey_quota_grant",
+            ]
+            .iter()
+            .any(|name| line.starts_with(name))
         });
         println!("{}", lines.collect::<Vec<_>>().join("  "));
     }

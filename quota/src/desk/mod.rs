@@ -1,23 +1,19 @@
 //! Where requests get what they need: from the share at once, or by waiting until it has grown.
 
+mod waiting;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use crate::ledger::{
     Answer, Ask, Consumer, Demand, Draft, Ledger, Line, Mark, Millis, Shares, Short, Ticket,
 };
-
-/// How long a request waits for others to give back what they hold and do not need.
-const RECALL: Duration = Duration::from_secs(1);
-/// How long it waits for news where nobody holds more than needed: what a watch is about to tell.
-const NEWS: Duration = Duration::from_millis(50);
-/// How many of the largest consumers a refusal tells.
-const CONSUMERS: usize = 3;
+use waiting::State;
 
 /// The ledger of this replica, and the requests that wait for its share to grow.
 ///
@@ -32,22 +28,27 @@ pub struct Desk {
     distrusted: OnceLock<&'static str>,
     renewal: Notify,
     clock: Clock,
+    waits: OnceLock<Waits>,
 }
 
-#[derive(Debug)]
-struct State {
-    ledger: Ledger,
-    waiting: BTreeMap<Arc<str>, Vec<Waiting>>,
-    last: u64,
-    counts: Counts,
+/// Who is told how long requests waited.
+struct Waits(Box<dyn Fn(Waited, Duration) + Send + Sync>);
+
+impl std::fmt::Debug for Waits {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Waits")
+    }
 }
 
-#[derive(Debug)]
-struct Waiting {
-    demand: Demand,
-    ask: Ask,
-    since: Instant,
-    answer: oneshot::Sender<Result<Option<Ticket>, Refused>>,
+/// What came of a request that waited for its replica's share to grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// It got what it needs.
+    Taken,
+    /// It did not fit, or nobody decides here any more.
+    Refused,
+    /// It ran out of time.
+    Late,
 }
 
 /// What has happened at the desk, for metrics.
@@ -65,6 +66,10 @@ pub struct Counts {
     pub checks: u64,
     /// Objects that were not known as they are.
     pub drift: u64,
+    /// Writes of shares.
+    pub written: u64,
+    /// Writes of shares before which another one came.
+    pub lost: u64,
 }
 
 /// Why a request got nothing.
@@ -101,7 +106,13 @@ impl Desk {
             distrusted: OnceLock::new(),
             renewal: Notify::new(),
             clock: Clock::new(),
+            waits: OnceLock::new(),
         }
+    }
+
+    /// Has every wait told, once it is over; the first who asks for that is told.
+    pub fn observe_waits(&self, observe: impl Fn(Waited, Duration) + Send + Sync + 'static) {
+        let _first = self.waits.set(Waits(Box::new(observe)));
     }
 
     /// The ledger's clock, which goes on while the machine sleeps.
@@ -135,16 +146,22 @@ impl Desk {
                 Answer::Short(domain, amounts) => state.queue(&domain, ask, amounts),
             }
         };
+        let began = Instant::now();
         self.work.notify_one();
-        match tokio::time::timeout_at(deadline.into(), answered).await {
-            Ok(Ok(answer)) => answer,
+        let (waited, answer) = match tokio::time::timeout_at(deadline.into(), answered).await {
+            Ok(Ok(Ok(ticket))) => (Waited::Taken, Ok(ticket)),
+            Ok(Ok(Err(refused))) => (Waited::Refused, Err(refused)),
             // The sender is gone only with the desk.
             Ok(Err(_)) | Err(_) => {
                 let mut state = self.lock();
                 state.counts.late = state.counts.late.saturating_add(1);
-                Err(Refused::Late)
+                (Waited::Late, Err(Refused::Late))
             }
+        };
+        if let Some(Waits(observe)) = self.waits.get() {
+            observe(waited, began.elapsed());
         }
+        answer
     }
 
     /// Gives back what a request took that was refused after all.
@@ -289,51 +306,22 @@ impl Desk {
     /// fits is taken, what does not is refused once nothing can change that soon.
     pub fn settle(&self, draft: &Draft, written: Option<u64>) {
         let mut state = self.lock();
-        let state = &mut *state;
         match written {
-            Some(version) => state.ledger.wrote(draft, version),
+            Some(version) => {
+                state.counts.written = state.counts.written.saturating_add(1);
+                state.ledger.wrote(draft, version);
+            }
             None => state.ledger.confirm(draft),
         }
         let now = self.now();
-        let Some(waiting) = state.waiting.get_mut(&draft.domain) else { return };
-        for one in std::mem::take(waiting) {
-            if draft.fits.contains(&one.demand.id) {
-                match state.ledger.reserve(&one.ask, false, now) {
-                    Answer::Taken(ticket) => {
-                        if let Err(Ok(Some(ticket))) = one.answer.send(Ok(Some(ticket))) {
-                            state.ledger.release(&ticket);
-                        }
-                        state.counts.waited = state.counts.waited.saturating_add(1);
-                    }
-                    Answer::Free => _ = one.answer.send(Ok(None)),
-                    Answer::Fenced => _ = one.answer.send(Err(Refused::Fenced)),
-                    // Another took it meanwhile.
-                    Answer::Short(_, amounts) => {
-                        let demand = Demand { amounts, ..one.demand };
-                        waiting.push(Waiting { demand, ..one });
-                    }
-                }
-                continue;
-            }
-            let patience = if draft.waits_for.is_empty() { NEWS } else { RECALL };
-            let short = draft.short.iter().find(|(id, _)| *id == one.demand.id);
-            match short.filter(|_| one.since.elapsed() >= patience) {
-                Some((_, short)) => {
-                    state.counts.refused = state.counts.refused.saturating_add(1);
-                    let full = full(&state.ledger, &draft.domain, &one.ask, short);
-                    _ = one.answer.send(Err(Refused::Full(Box::new(full))));
-                }
-                None => waiting.push(one),
-            }
-        }
-        if waiting.is_empty() {
-            state.waiting.remove(&draft.domain);
-        }
+        state.answer(draft, now);
     }
 
     /// Takes in that a draft was not written, because another write came first.
     pub fn lost(&self, draft: &Draft) {
-        self.lock().ledger.lost(draft);
+        let mut state = self.lock();
+        state.counts.lost = state.counts.lost.saturating_add(1);
+        state.ledger.lost(draft);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -341,49 +329,7 @@ impl Desk {
     }
 }
 
-impl State {
-    fn queue(
-        &mut self,
-        domain: &Arc<str>,
-        ask: Ask,
-        amounts: crate::ledger::Amounts,
-    ) -> oneshot::Receiver<Result<Option<Ticket>, Refused>> {
-        let (answer, answered) = oneshot::channel();
-        self.last = self.last.wrapping_add(1);
-        let demand = Demand { id: self.last, amounts };
-        let waiting = self.waiting.entry(Arc::clone(domain)).or_default();
-        waiting.push(Waiting { demand, ask, since: Instant::now(), answer });
-        answered
-    }
-
-    /// Whether a request would fit if every replica held only what it needs; nothing is written for it.
-    fn would_fit(
-        &mut self,
-        domain: &Arc<str>,
-        ask: &Ask,
-        amounts: crate::ledger::Amounts,
-        now: Millis,
-    ) -> Result<Option<Ticket>, Refused> {
-        let demand = [Demand { id: 0, amounts }];
-        let Some(draft) = self.ledger.draft(domain, &demand, &BTreeSet::new(), now) else {
-            return Err(Refused::Late);
-        };
-        match draft.short.first() {
-            Some((_, short)) if draft.waits_for.is_empty() => {
-                self.counts.refused = self.counts.refused.saturating_add(1);
-                Err(Refused::Full(Box::new(full(&self.ledger, domain, ask, short))))
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
 /// A time on the ledger's clock.
 pub fn millis(time: Duration) -> Millis {
     u64::try_from(time.as_millis()).unwrap_or(Millis::MAX)
-}
-
-fn full(ledger: &Ledger, domain: &str, ask: &Ask, short: &Short) -> Full {
-    let consumers = ledger.consumers(&ask.tenant, &short.account.resource, CONSUMERS);
-    Full { line: ledger.line(domain, &short.limit), short: short.clone(), consumers }
 }

@@ -114,6 +114,11 @@ impl Ledger {
         older
     }
 
+    /// Whether the shares of a domain are known as they were written after this version.
+    pub fn has_moved(&self, domain: &str, since: Option<u64>) -> bool {
+        self.books.get(domain).is_some_and(|book| book.known && book.version > since)
+    }
+
     /// Takes in that the shares of a domain are gone: they have to be read before anything is taken.
     pub fn forget_shares(&mut self, domain: &Arc<str>) {
         self.touch(domain);

@@ -20,7 +20,9 @@ use crate::cluster::api_message;
 /// The pause after a write whose outcome is not known.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a round of writes waits for news before it looks again.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(5);
+/// How long the watch may take to tell a write that came first.
+const TOLD: Duration = Duration::from_millis(20);
 /// The shortest time between two looks: what comes meanwhile is answered together.
 const GATHER: Duration = Duration::from_millis(1);
 /// How often shares are looked at that nobody waits for.
@@ -182,7 +184,7 @@ impl Writer {
                     Outcome::Written(version) => self.desk.settle(&draft, Some(version)),
                     Outcome::Lost => {
                         self.desk.lost(&draft);
-                        self.read(&domain).await;
+                        self.catch_up(&draft, &mut news).await;
                         continue;
                     }
                     Outcome::Unknown(why) => {
@@ -221,6 +223,19 @@ impl Writer {
             },
             Err(kube::Error::Api(status)) if status.code == 409 || status.code == 404 => Outcome::Lost,
             Err(error) => Outcome::Unknown(api_message(&error)),
+        }
+    }
+
+    /// Waits until the watch has told the write that came first, which it mostly has by now, or reads it.
+    async fn catch_up(&self, draft: &Draft, news: &mut watch::Receiver<u64>) {
+        let told = async {
+            while !self.desk.read(|ledger| ledger.has_moved(&draft.domain, draft.version)) {
+                // The sender lives as long as the desk.
+                let _news = news.changed().await;
+            }
+        };
+        if timeout(TOLD, told).await.is_err() {
+            self.read(&draft.domain).await;
         }
     }
 
