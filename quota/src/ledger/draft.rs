@@ -12,6 +12,10 @@ use super::{Book, Ledger, Millis};
 /// How long an account that nobody asks for keeps more than it needs.
 pub(super) const IDLE: Millis = 60_000;
 
+/// The most accounts of a domain of which its holders together hold more than they need: all of it is one object, and
+/// etcd takes none of more than 1.5 MiB.
+pub(super) const SPARE_ACCOUNTS: usize = 4_000;
+
 /// A write of a share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Written {
@@ -202,7 +206,15 @@ impl Ledger {
             *largest = (*largest).max(*amount);
         }
         let held = book.shares.holders.get(&self.me).into_iter().flat_map(|holder| holder.amounts.keys());
-        let accounts: BTreeSet<&Account> = held.chain(asked.keys().copied()).collect();
+        let mut accounts: BTreeSet<&Account> = held.chain(asked.keys().copied()).collect();
+        let most = SPARE_ACCOUNTS.checked_div(holders).unwrap_or(SPARE_ACCOUNTS);
+        if accounts.len() > most {
+            // Whoever asked last keeps what it has.
+            let asked = |account| (asked.contains_key(account), book.asked.get(account), account);
+            let mut all: Vec<_> = accounts.into_iter().map(asked).collect();
+            all.sort_unstable_by(|one, other| other.cmp(one));
+            accounts = all.into_iter().take(most).map(|(.., account)| account).collect();
+        }
         let parts = i128::try_from(holders.max(1)).unwrap_or(i128::MAX).saturating_mul(2);
         let mut spare = Amounts::new();
         for account in accounts {

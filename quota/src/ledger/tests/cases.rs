@@ -186,3 +186,37 @@ fn a_change_of_what_is_the_past_holds_nothing_once_that_is_read() {
     assert_eq!((of(both.reservations.held(), &account), of(&both.seen, &account)), (2, 2));
     assert_eq!((both.expired(1, 10), both.horizons.get(&things())), (Vec::new(), Some(&5)));
 }
+
+#[test]
+fn shares_of_thousands_of_busy_tenants_stay_small_enough_for_an_object() {
+    let own = Budget {
+        hard: hard(&[("things", 100)]),
+        lend: hard(&[("things", 0)]),
+        cohort: Some("all".to_owned()),
+        ..Budget::default()
+    };
+    let names: Vec<String> = (0..draft::SPARE_ACCOUNTS + 500).map(|number| format!("t{number:05}")).collect();
+    let tenants = names.iter().map(|name| tenant(name, &[], own.clone())).collect();
+    let mut ledger = Ledger::new("one");
+    ledger.set_tenants(index(tenants, &[]));
+    ledger.set_kinds(BTreeMap::from([(Arc::from("things"), BTreeSet::from([things()]))]));
+    ledger.set_fence(Millis::MAX);
+    ledger.replace(&things(), 1, Vec::new());
+    let domain: Arc<str> = "cohort.all".into();
+    ledger.observe(&domain, None, true);
+    let account =
+        |name: &String| Account { resource: "things".into(), tenant: name.as_str().into(), class: None };
+    let demand = |(id, name)| Demand { id, amounts: Amounts::from([(account(name), 1)]) };
+    let demands: Vec<_> = (0..).zip(&names).map(demand).collect();
+    let draft = ledger.draft(&domain, &demands, &BTreeSet::new(), 0).unwrap();
+    assert_eq!(draft.fits.len(), names.len(), "all get what they ask for");
+    let held = &draft.shares.holders["one"].amounts;
+    assert_eq!(held.values().filter(|held| **held > 1).count(), draft::SPARE_ACCOUNTS);
+    ledger.writing(&draft);
+    ledger.wrote(&draft, 2);
+    // Nobody took it; the one who asks now keeps more than it needs, of the others not all do.
+    let draft = ledger.draft(&domain, &demands[..1], &BTreeSet::new(), 1).unwrap();
+    let held = &draft.shares.holders["one"].amounts;
+    assert!(held.len() <= draft::SPARE_ACCOUNTS + 1, "{}", held.len());
+    assert!(held[&account(&names[0])] > 1, "{:?}", held.get(&account(&names[0])));
+}
