@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use fairness::rates::{Class, Limits, Nanos, Rates, Refusal as RateRefusal, Start};
+use fairness::rates::{Class, Limits, Refusal as RateRefusal, Start, Timed};
 use model::{Code, UserInfo};
 
 use crate::body::Pace;
@@ -34,8 +34,7 @@ pub type LimitsOf = Arc<dyn Fn(&str) -> Arc<TenantLimits> + Send + Sync>;
 /// What tenants do now.
 pub(crate) struct Accounts {
     limits_of: LimitsOf,
-    rates: Rates,
-    started: Instant,
+    rates: Timed,
     accounts: Mutex<HashMap<String, Arc<Account>>>,
 }
 
@@ -72,9 +71,8 @@ impl Drop for Place {
 }
 
 impl Accounts {
-    pub(crate) fn new(limits_of: LimitsOf) -> Self {
-        let started = Instant::now();
-        Self { limits_of, rates: Rates::new(), started, accounts: Mutex::default() }
+    pub(crate) fn new(limits_of: LimitsOf, rates: Timed) -> Self {
+        Self { limits_of, rates, accounts: Mutex::default() }
     }
 
     /// Lets a request of a tenant pass, or says why not.
@@ -83,9 +81,8 @@ impl Accounts {
         check_page(&account.limits, target)?;
         // A place first: a request that finds none takes nothing from the rate.
         let place = account.place(tenant, target.is_long_running())?;
-        let now = self.now();
         self.rates
-            .check(now, tenant, target.class, Some(&user.username), 1)
+            .check(self.rates.now(), tenant, target.class, Some(&user.username), 1)
             .map_err(|refusal| too_fast(tenant, &user.username, target.class, refusal))?;
         Ok(place)
     }
@@ -102,7 +99,7 @@ impl Accounts {
         until: Instant,
     ) -> Result<(), Refusal> {
         loop {
-            let Err(refusal) = self.rates.check(self.now(), tenant, class, Some(&user.username), 1) else {
+            let Err(refusal) = self.rates.check(self.rates.now(), tenant, class, Some(&user.username), 1) else {
                 return Ok(());
             };
             let then = refusal.retry_after.map(Duration::from_nanos);
@@ -130,10 +127,6 @@ impl Accounts {
         accounts.extract_if(|tenant, _| !exists(tenant)).map(|(tenant, _)| tenant).collect()
     }
 
-    fn now(&self) -> Nanos {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
     fn account(&self, tenant: &str) -> Arc<Account> {
         let limits = (self.limits_of)(tenant);
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,7 +134,7 @@ impl Accounts {
         if let Some(account) = known.filter(|account| Arc::ptr_eq(&account.limits, &limits)) {
             return Arc::clone(account);
         }
-        let now = self.now();
+        let now = self.rates.now();
         for (class, limits) in Class::ALL.into_iter().zip(limits.rates) {
             match limits {
                 Some(limits) => self.rates.set(now, tenant, class, limits, Start::Full),
@@ -192,9 +185,11 @@ fn check_page(limits: &TenantLimits, target: &Target) -> Result<(), Refusal> {
 
 fn too_fast(tenant: &str, user: &str, class: Class, refusal: RateRefusal) -> Refusal {
     let refused = Refusal::new(Code::GatewayRate, refusal.told(tenant, user, class));
-    match refusal.retry_after {
-        Some(wait) => refused.after(Duration::from_nanos(wait)),
-        None => refused.with_status(http::StatusCode::FORBIDDEN),
+    match (refusal.retry(), refusal.retry_after) {
+        (Some(wait), _) => refused.after(Duration::from_nanos(wait)),
+        // Who would wait for long is told so now, and not when that is over.
+        (None, Some(_)) => refused,
+        (None, None) => refused.with_status(http::StatusCode::FORBIDDEN),
     }
 }
 

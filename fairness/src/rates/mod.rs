@@ -28,6 +28,7 @@ mod refusal;
 pub mod shares;
 #[cfg(test)]
 mod tests;
+mod timed;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
@@ -36,6 +37,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use limit::{Class, Limit, Nanos, Rate};
 pub use refusal::{LONGEST_WAIT, Refusal, Whose};
+pub use timed::Timed;
 
 use entry::Entry;
 use shares::{Holding, Key};

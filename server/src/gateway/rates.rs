@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fairness::rates::ByTenant;
 use gateway::{LimitsOf, TenantLimits};
+use model::TenantIndex;
+use tenancy::rates::LimitOf;
 use tokio::sync::watch;
 
 /// What was made of the rates as they are: the same value as long as they are the same.
@@ -24,6 +26,14 @@ pub(super) fn limits_of(flags: TenantLimits, rates: watch::Receiver<Arc<ByTenant
             made.renew(&flags, now);
         }
         made.limits.get(tenant).map_or_else(|| Arc::clone(&flags), Arc::clone)
+    })
+}
+
+/// The rate of each tenant, as ledgers ask for it.
+pub(super) fn limit_of(limits_of: LimitsOf, tenants: watch::Receiver<Arc<TenantIndex>>) -> LimitOf {
+    Arc::new(move |tenant, class| {
+        tenants.borrow().tenant(tenant)?;
+        Some((*limits_of(tenant).rates.get(class as usize)?)?.tenant)
     })
 }
 
