@@ -98,6 +98,11 @@ impl Gateway {
         }
     }
 
+    /// What each tenant does: its requests under way, its open watches and streams, and the bytes of its answers until now.
+    pub fn loads(&self) -> Vec<(String, [u32; 2], u64)> {
+        self.accounts.loads()
+    }
+
     /// Answers a request.
     pub(crate) async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
         let started = Instant::now();

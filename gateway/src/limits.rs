@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,7 @@ struct Account {
 struct Use {
     requests: AtomicU32,
     streams: AtomicU32,
+    bytes: AtomicU64,
 }
 
 /// A tenant's place for one request, given back when it is dropped.
@@ -61,6 +62,13 @@ pub(crate) struct Place {
 impl Use {
     fn of(&self, stream: bool) -> &AtomicU32 {
         if stream { &self.streams } else { &self.requests }
+    }
+}
+
+impl Place {
+    /// Takes note of bytes that went to the tenant.
+    pub(crate) fn count(&self, bytes: u64) {
+        self.use_.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -99,7 +107,8 @@ impl Accounts {
         until: Instant,
     ) -> Result<(), Refusal> {
         loop {
-            let Err(refusal) = self.rates.check(self.rates.now(), tenant, class, Some(&user.username), 1) else {
+            let Err(refusal) = self.rates.check(self.rates.now(), tenant, class, Some(&user.username), 1)
+            else {
                 return Ok(());
             };
             let then = refusal.retry_after.map(Duration::from_nanos);
@@ -118,6 +127,20 @@ impl Accounts {
             accounts.values().map(|account| u64::from(of(&account.use_).load(Ordering::Acquire))).sum()
         };
         (sum(|use_| &use_.requests), sum(|use_| &use_.streams))
+    }
+
+    /// What each tenant does: requests and streams under way, and bytes of answers until now.
+    pub(crate) fn loads(&self) -> Vec<(String, [u32; 2], u64)> {
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |use_: &Use| {
+            let open = [&use_.requests, &use_.streams].map(|count| count.load(Ordering::Acquire));
+            (open, use_.bytes.load(Ordering::Relaxed))
+        };
+        let load = |(tenant, account): (&String, &Arc<Account>)| {
+            let (open, bytes) = of(&account.use_);
+            (tenant.clone(), open, bytes)
+        };
+        accounts.iter().map(load).collect()
     }
 
     /// Forgets the tenants that are no more, and names them.

@@ -1,6 +1,7 @@
 //! How this replica stands among those that share the rates of tenants, read when metrics are asked for.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -44,9 +45,9 @@ impl RateGauges {
         self.replicas.set(i64::try_from(replicas).unwrap_or(i64::MAX));
         self.named.set(i64::try_from(named).unwrap_or(i64::MAX));
         let left = until.saturating_sub(shares.rates.now());
-        let parts = |amount: u64, of: f64| f64::from(u32::try_from(amount).unwrap_or(u32::MAX)) / of;
-        self.share.set(if left == 0 { 0.0 } else { parts(share, 1e6) });
-        self.lease.set(parts(left / 1_000_000, 1e3));
+        let share = f64::from(u32::try_from(share).unwrap_or(u32::MAX)) / 1e6;
+        self.share.set(if left == 0 { 0.0 } else { share });
+        self.lease.set(Duration::from_nanos(left).as_secs_f64());
         for (result, count) in [("written", written), ("lost", lost), ("failed", failed)] {
             let counter = self.writes.get_or_create(&ResultLabels { result });
             counter.inc_by(count.saturating_sub(counter.get()));

@@ -72,7 +72,9 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         guard: guard(cluster.as_deref(), &args),
         budgets: budgets(cluster.as_deref(), &args),
         hostnames: cluster.as_deref().map(hostnames),
-        rates: cluster.as_deref().map(|cluster| WriteRates::new(cluster.rates.clone(), cluster.rate_shares.rates.clone())),
+        rates: cluster
+            .as_deref()
+            .map(|cluster| WriteRates::new(cluster.rates.clone(), cluster.rate_shares.rates.clone())),
         exceptions,
         check: config_check(compiler, cluster.clone()),
         contact: Contact(args.contact.clone()),

@@ -91,8 +91,7 @@ impl Entry {
     pub(super) fn refuse(&mut self) -> Refusal {
         self.used.asked = self.used.asked.saturating_add(1);
         let limit = self.contract.tenant;
-        let refusal =
-            Refusal { whose: Whose::Tenant, limit, part: Limit::NONE, retry_after: Some(SOON) };
+        let refusal = Refusal { whose: Whose::Tenant, limit, part: Limit::NONE, retry_after: Some(SOON) };
         self.note(&refusal);
         refusal
     }

@@ -172,7 +172,8 @@ impl Rates {
             }
         }
         for key in before.named().chain(held.named()).filter(|_| !all) {
-            if let Some(entry) = self.shard(&key.0).get_mut(&key.0).and_then(|all| all.get_mut(key.1 as usize)?.as_mut())
+            if let Some(entry) =
+                self.shard(&key.0).get_mut(&key.0).and_then(|all| all.get_mut(key.1 as usize)?.as_mut())
             {
                 entry.hold(now, held.part(key, entry.contract()), start);
             }

@@ -53,7 +53,11 @@ impl Refusal {
             part if part == limit => Ok(()),
             Limit::NONE => write!(told, ", of which this replica has nothing yet"),
             part => {
-                write!(told, ", of which this replica has {} per second and {} at once", part.rate, part.burst)
+                write!(
+                    told,
+                    ", of which this replica has {} per second and {} at once",
+                    part.rate, part.burst
+                )
             }
         };
         let _never = match self.retry_after {
@@ -88,7 +92,8 @@ mod tests {
             "tenant shop may send 10 requests of class `write` per second, and 20 at once; the next one passes in 16 min 41 s"
         );
         assert_eq!(refusal.retry(), None);
-        refusal = Refusal { whose: Whose::User, part: Limit::per_second(5, 10), retry_after: Some(1), ..refusal };
+        refusal =
+            Refusal { whose: Whose::User, part: Limit::per_second(5, 10), retry_after: Some(1), ..refusal };
         assert_eq!(
             refusal.told("shop", "eve", Class::List),
             "user eve of tenant shop may send 10 requests of class `list` per second, and 20 at once, of which this \

@@ -152,7 +152,10 @@ fn who_would_wait_for_long_is_told_at_once() {
         let write = target("POST", "/api/v1/namespaces/a/pods");
         drop(accounts.admit("shop", &user("alice", &[]), &write));
         let refusal = accounts.admit("shop", &user("alice", &[]), &write).err().unwrap();
-        assert_eq!((refusal.status, refusal.retry_after.is_some()), (http::StatusCode::TOO_MANY_REQUESTS, after));
+        assert_eq!(
+            (refusal.status, refusal.retry_after.is_some()),
+            (http::StatusCode::TOO_MANY_REQUESTS, after)
+        );
         assert!(refusal.message.contains("; the next one passes in "), "{}", refusal.message);
     }
 }

@@ -99,12 +99,15 @@ fn ledger_name(text: &str) -> Result<String, String> {
             && part.chars().all(|found| matches!(found, 'a'..='z' | '0'..='9' | '-'))
     };
     if text == RATE_LEDGER {
-        return Err("that is the ledger of the webhooks, which count for themselves; take another name".to_owned());
+        return Err(
+            "that is the ledger of the webhooks, which count for themselves; take another name".to_owned()
+        );
     }
     if text.len() <= 253 && text.split('.').all(part) {
         return Ok(text.to_owned());
     }
-    Err("a name has small letters, digits, `-` and `.`, and begins and ends with a letter or digit".to_owned())
+    Err("a name has small letters, digits, `-` and `.`, and begins and ends with a letter or digit"
+        .to_owned())
 }
 
 /// A rate of a class of requests, written `CLASS=RATE:BURST`.

@@ -62,6 +62,8 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         settings: settings(&args),
         metrics: GatewayMetrics::register(&mut registry),
     }));
+    let busy = Arc::clone(&gateway);
+    shares.tell(Arc::new(move || rates::loads(&busy)));
     let stop = CancellationToken::new();
     let readiness = Arc::new(Readiness::default());
     let sample = sample(&mut registry, Arc::clone(&gateway), Arc::clone(&shares));

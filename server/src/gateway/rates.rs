@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fairness::rates::ByTenant;
-use gateway::{LimitsOf, TenantLimits};
+use gateway::{Gateway, LimitsOf, TenantLimits};
 use model::TenantIndex;
-use tenancy::rates::LimitOf;
+use tenancy::rates::{LimitOf, Load};
 use tokio::sync::watch;
 
 /// What was made of the rates as they are: the same value as long as they are the same.
@@ -35,6 +35,14 @@ pub(super) fn limit_of(limits_of: LimitsOf, tenants: watch::Receiver<Arc<TenantI
         tenants.borrow().tenant(tenant)?;
         Some((*limits_of(tenant).rates.get(class as usize)?)?.tenant)
     })
+}
+
+/// What each tenant does here, as ledgers tell it.
+pub(super) fn loads(gateway: &Gateway) -> Vec<(String, Load)> {
+    let load = |(tenant, [under_way, streams], bytes): (String, [u32; 2], u64)| {
+        (tenant, Load { under_way, streams, bytes })
+    };
+    gateway.loads().into_iter().map(load).collect()
 }
 
 impl Made {

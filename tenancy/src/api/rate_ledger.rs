@@ -10,6 +10,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rates::MOST_BUSY as MOST;
+
 /// What the replicas of Bailey have of the rates of tenants. Bailey alone writes it, by compare-and-swap.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[kube(
@@ -46,6 +48,73 @@ pub struct Replica {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MOST_PARTS))]
     pub parts: Vec<Part>,
+    /// The tenants that asked it most often since its write before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MOST))]
+    pub busiest: Vec<Busy>,
+    /// All others that asked for something, together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<Others>,
+}
+
+/// What a tenant does at one replica.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Busy {
+    /// The tenant.
+    #[schemars(length(max = 63))]
+    pub tenant: String,
+    /// What it asked for, by class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 7))]
+    pub classes: Vec<ClassUse>,
+    /// How many requests were under way at the gateway.
+    #[serde(default)]
+    pub under_way: u32,
+    /// How many watches and streams were open there.
+    #[serde(default)]
+    pub streams: u32,
+    /// How many bytes of answers went out there in a second.
+    #[serde(default)]
+    pub bytes: u64,
+}
+
+impl Busy {
+    /// How many thousandths of a request it asked for in a second.
+    pub fn asked(&self) -> u64 {
+        self.classes.iter().fold(0, |sum, class| sum.saturating_add(class.asked))
+    }
+
+    /// How many of those did not pass.
+    pub fn refused(&self) -> u64 {
+        self.classes.iter().fold(0, |sum, class| sum.saturating_add(class.refused))
+    }
+}
+
+/// How often something of a class was asked for.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClassUse {
+    /// The class of requests.
+    pub class: ClassName,
+    /// How many thousandths of a request in a second.
+    pub asked: u64,
+    /// How many of those did not pass.
+    #[serde(default)]
+    pub refused: u64,
+}
+
+/// What tenants do that are not told of each.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Others {
+    /// How many there are.
+    pub tenants: u32,
+    /// How many thousandths of a request they asked for in a second.
+    pub asked: u64,
+    /// How many of those did not pass.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 /// A replica's part of one rate.
@@ -121,7 +190,7 @@ impl RateLedgerSpec {
     }
 
     /// The same with what a draft of the replica `me` says: others stay as they were, or go.
-    pub(crate) fn with(&self, ledger: &Ledger, me: &Arc<str>) -> Self {
+    pub(crate) fn with(&self, ledger: &Ledger, me: &Arc<str>, told: (Vec<Busy>, Option<Others>)) -> Self {
         let stays = |replica: &&Replica| *replica.name != **me && ledger.contains_key(replica.name.as_str());
         let mut replicas: Vec<Replica> = self.replicas.iter().filter(stays).cloned().collect();
         replicas.extend(ledger.get(me).map(|member| Replica {
@@ -129,6 +198,8 @@ impl RateLedgerSpec {
             renewals: member.renewals,
             base: member.base,
             parts: member.parts.iter().map(part).collect(),
+            busiest: told.0,
+            others: told.1,
         }));
         Self { replicas }
     }
@@ -154,6 +225,10 @@ fn part(((tenant, class), part): (&Key, &NamedPart)) -> Part {
 mod tests {
     use super::*;
 
+    fn told() -> (Vec<Busy>, Option<Others>) {
+        (Vec::new(), None)
+    }
+
     #[test]
     fn a_ledger_is_read_as_it_was_written_and_others_stay() {
         let parts = Class::ALL.map(|class| {
@@ -162,7 +237,8 @@ mod tests {
         });
         let member = Member { renewals: 7, base: WHOLE / 2, parts: parts.into() };
         let ledger = Ledger::from([("a".into(), member), ("b".into(), Member::default())]);
-        let written = RateLedgerSpec::default().with(&ledger, &"a".into()).with(&ledger, &"b".into());
+        let written =
+            RateLedgerSpec::default().with(&ledger, &"a".into(), told()).with(&ledger, &"b".into(), told());
         let text = serde_json::to_string(&written).unwrap();
         let read: RateLedgerSpec = serde_json::from_str(&text).unwrap();
         assert_eq!(read.to_ledger(), ledger);
@@ -170,6 +246,6 @@ mod tests {
             assert!(text.contains(&format!(r#""class":"{}""#, class.as_str())), "{text}");
         }
         let alone = Ledger::from([("b".into(), Member { base: WHOLE, ..Member::default() })]);
-        assert_eq!(read.with(&alone, &"b".into()).to_ledger(), alone, "who is gone goes");
+        assert_eq!(read.with(&alone, &"b".into(), told()).to_ledger(), alone, "who is gone goes");
     }
 }

@@ -51,7 +51,8 @@ async fn a_tenant_that_writes_too_often_is_told_when_to_come_again() {
     let message = status["message"].as_str().unwrap();
     let limit = "tenant scribes may send 0.001 requests of class `write` per second, and 4 at once; the next one passes in 16 min";
     assert!(message.contains(limit), "{message}");
-    let told = World::shared().kubectl(ALICE, &["create", "configmap", "one-more", "--namespace=scribes-one"]);
+    let told =
+        World::shared().kubectl(ALICE, &["create", "configmap", "one-more", "--namespace=scribes-one"]);
     assert!(!told.status.success() && String::from_utf8_lossy(&told.stderr).contains(limit), "{told:?}");
     let cause = &status["details"]["causes"][0]["reason"];
     assert_eq!(cause, "rate_limited", "{status}");

@@ -27,7 +27,8 @@ impl<'a> Flood<'a> {
 
     /// One request; the message where it is refused.
     async fn ask(&self, gateway: &Gateway) -> Option<String> {
-        let response = self.client.get(gateway.url(PATH)).bearer_auth(gateway.token(ALICE)).send().await.unwrap();
+        let response =
+            self.client.get(gateway.url(PATH)).bearer_auth(gateway.token(ALICE)).send().await.unwrap();
         if response.status() != 429 {
             assert_eq!(response.status(), 404);
             self.passed.fetch_add(1, Ordering::Relaxed);
@@ -65,7 +66,8 @@ fn float(gateway: &Gateway, metric: &str) -> f64 {
 async fn until_even(gateways: &[&Gateway]) {
     let even = 1.0 / f64::from(u32::try_from(gateways.len()).unwrap());
     for gateway in gateways {
-        until("each has an even part", async || (float(gateway, "bailey_rates_share") - even).abs() < 1e-3).await;
+        until("each has an even part", async || (float(gateway, "bailey_rates_share") - even).abs() < 1e-3)
+            .await;
         assert_eq!(float(gateway, "bailey_rates_replicas") as usize, gateways.len());
     }
 }
@@ -95,7 +97,8 @@ async fn two_gateways_let_no_more_pass_than_one_and_one_that_is_asked_alone_gets
         let passed = flood.passed.load(Ordering::Relaxed) as f64;
         assert!(passed <= 48.0 + 4.0 * begun.elapsed().as_secs_f64());
         assert!(float(&second, "bailey_rates_named") > 0.0);
-        let ledger = json!({"apiVersion": "bailey.dev/v1alpha1", "kind": "RateLedger", "metadata": {"name": "pair"}});
+        let ledger =
+            json!({"apiVersion": "bailey.dev/v1alpha1", "kind": "RateLedger", "metadata": {"name": "pair"}});
         let ledger = Objects::new(World::shared().client(ADMIN).await).get(&ledger).await.unwrap();
         let replicas = ledger.data["spec"]["replicas"].as_array().unwrap();
         let rates = replicas.iter().map(|replica| replica["parts"][0]["rate"].as_u64().unwrap());

@@ -184,8 +184,7 @@ impl<F: Fn(&Key) -> Option<Limit>> Step<'_, F> {
         let rate = |limit: Limit| limit.rate.as_thousandths();
         let burst = |limit: Limit| u64::from(limit.burst);
         let demand = self.demands.get(key).copied().unwrap_or_default().min(limit.rate);
-        let demand_of =
-            |other: &Member| other.parts.get(key).map_or(Rate::default(), |part| part.demand);
+        let demand_of = |other: &Member| other.parts.get(key).map_or(Rate::default(), |part| part.demand);
         let demands: Vec<(&str, Rate)> = self
             .others
             .iter()
@@ -197,8 +196,7 @@ impl<F: Fn(&Key) -> Option<Limit>> Step<'_, F> {
         let fair = if uneven { split(limit, &demands).last().copied().unwrap_or(even) } else { even };
         let had = before.part(key, limit);
         // INVARIANT: lower than before, or within what the others leave.
-        let amount =
-            |of: fn(Limit) -> u64| next(of(had), of(fair), of(limit).saturating_sub(taken(of)));
+        let amount = |of: fn(Limit) -> u64| next(of(had), of(fair), of(limit).saturating_sub(taken(of)));
         let burst = u32::try_from(amount(burst)).unwrap_or(u32::MAX);
         let part = Limit { rate: Rate::thousandths(amount(rate)), burst };
         (uneven || part != even).then_some(Part { limit: part, demand })

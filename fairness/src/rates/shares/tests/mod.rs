@@ -227,7 +227,8 @@ fn an_older_draft_is_void() {
 #[test]
 fn only_so_many_limits_are_named() {
     let (mut ledger, mut a, _) = pair(Limit::per_second(80, 40));
-    let all = (0..10_000_u64).map(|number| (key(&format!("t{number:05}")), Rate::thousandths(50_000 + number)));
+    let all =
+        (0..10_000_u64).map(|number| (key(&format!("t{number:05}")), Rate::thousandths(50_000 + number)));
     let demands: BTreeMap<Key, Rate> = all.collect();
     let draft = a.replica.draft(4, &ledger, &demands, |_| Some(Limit::per_second(80, 40)));
     let named: Vec<&Key> = draft.ledger["a"].parts.keys().collect();

@@ -9,20 +9,41 @@ use crate::rates::{Limits, Rates, Start};
 #[derive(Debug, Clone)]
 enum Step {
     /// A replica drafts from what is persisted, or from what it was before the last writes.
-    Draft { replica: usize, demands: [u64; 2] },
+    Draft {
+        replica: usize,
+        demands: [u64; 2],
+    },
     /// A write on its way arrives, and its outcome is told or not.
-    Arrive { which: usize, told: bool },
+    Arrive {
+        which: usize,
+        told: bool,
+    },
     /// A write on its way is lost.
-    Lose { which: usize },
+    Lose {
+        which: usize,
+    },
     /// The replica starts anew under another name.
-    Restart { replica: usize },
+    Restart {
+        replica: usize,
+    },
     /// The replica ends in order.
-    Leave { replica: usize },
+    Leave {
+        replica: usize,
+    },
     /// A replica forgets, or learns again, that there is the first tenant.
-    Know { replica: usize, knows: bool },
-    Wait { time: Nanos },
+    Know {
+        replica: usize,
+        knows: bool,
+    },
+    Wait {
+        time: Nanos,
+    },
     /// Requests of a tenant come to a replica.
-    Check { replica: usize, tenant: usize, requests: u32 },
+    Check {
+        replica: usize,
+        tenant: usize,
+        requests: u32,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -202,8 +223,8 @@ impl World {
     fn check(&self) -> Result<(), TestCaseError> {
         for (tenant, limit) in TENANTS.into_iter().zip(self.limits) {
             let held = self.replicas.iter().map(|running| running.held(self.now, tenant, limit));
-            let (rate, burst) =
-                held.fold((0, 0), |(rate, burst), part| (rate + part.rate.as_thousandths(), burst + part.burst));
+            let (rate, burst) = held
+                .fold((0, 0), |(rate, burst), part| (rate + part.rate.as_thousandths(), burst + part.burst));
             prop_assert!(rate <= limit.rate.as_thousandths() && burst <= limit.burst, "{:?}", self.ledger);
         }
         Ok(())

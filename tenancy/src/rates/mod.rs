@@ -3,12 +3,15 @@
 //! Every [`ROUND`] a replica reads the ledger, and writes where its part or what it is asked for changes, or a third of its
 //! lease is over. What it writes, and why the parts never sum to more than a rate, is in [`fairness::rates::shares`].
 
+mod busiest;
+
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use fairness::rates::shares::{Demands, Draft, Ledger, Replica, Terms, WHOLE};
-use fairness::rates::{Class, Limit, Nanos, Rates, Start, Timed};
+use fairness::rates::shares::{Demands, Draft, Key, Replica, Terms, WHOLE};
+use fairness::rates::{Class, Limit, Nanos, Rate, Rates, Start, Timed};
 use kube::api::{Api, PostParams};
 use kube::{Client, ResourceExt};
 use quota::clock::Clock;
@@ -19,6 +22,9 @@ use uuid::Uuid;
 use crate::api::rate_ledger::{RateLedger, RateLedgerSpec};
 use crate::cluster::api_message;
 use crate::tasks::{Task, Tasks};
+pub(crate) use busiest::MOST as MOST_BUSY;
+use busiest::Since;
+pub use busiest::{Load, Loads};
 
 /// How often the ledger is looked at.
 const ROUND: Duration = Duration::from_secs(2);
@@ -59,6 +65,7 @@ pub struct RateShares {
     pub ready: watch::Receiver<bool>,
     /// How it stands.
     pub standing: watch::Receiver<Standing>,
+    loads: Arc<OnceLock<Loads>>,
     leave: watch::Sender<bool>,
     left: watch::Receiver<bool>,
     _task: Task,
@@ -71,6 +78,11 @@ impl fmt::Debug for RateShares {
 }
 
 impl RateShares {
+    /// Says what tenants do beside their rates, for whoever reads the ledger. Only the first call counts.
+    pub fn tell(&self, loads: Loads) {
+        let _first = self.loads.set(loads).is_ok();
+    }
+
     /// Gives this replica's part to the others: nothing that has a rate passes here any more.
     pub async fn leave(&self) {
         self.leave.send_replace(true);
@@ -85,6 +97,7 @@ pub(crate) fn start(client: Client, ledger: &str, limit: LimitOf, tasks: &Tasks)
     let rates = Timed::new(Rates::shared(), move || clock.nanos());
     let (ready, standing) = (watch::Sender::new(false), watch::Sender::default());
     let (leave, left) = (watch::Sender::new(false), watch::Sender::new(false));
+    let loads = Arc::new(OnceLock::new());
     let sharing = Sharing {
         api: Api::all(client),
         ledger: ledger.to_owned(),
@@ -93,6 +106,8 @@ pub(crate) fn start(client: Client, ledger: &str, limit: LimitOf, tasks: &Tasks)
         measured: rates.now(),
         rates: rates.clone(),
         demands: Demands::default(),
+        since: Since::default(),
+        loads: Arc::clone(&loads),
         limit,
         joined: None,
         ready: ready.clone(),
@@ -100,7 +115,15 @@ pub(crate) fn start(client: Client, ledger: &str, limit: LimitOf, tasks: &Tasks)
     };
     let all = (leave.subscribe(), left.subscribe());
     let task = tasks.spawn("shares of rates", sharing.run(all.0, left));
-    RateShares { rates, ready: ready.subscribe(), standing: standing.subscribe(), leave, left: all.1, _task: task }
+    RateShares {
+        rates,
+        ready: ready.subscribe(),
+        standing: standing.subscribe(),
+        loads,
+        leave,
+        left: all.1,
+        _task: task,
+    }
 }
 
 struct Sharing {
@@ -111,6 +134,8 @@ struct Sharing {
     /// Until when what is asked for was measured.
     measured: Nanos,
     demands: Demands,
+    since: Since,
+    loads: Arc<OnceLock<Loads>>,
     limit: LimitOf,
     /// When this replica was first among those of the ledger.
     joined: Option<Nanos>,
@@ -149,7 +174,11 @@ impl Sharing {
             }
         }
         if let Err(error) = self.leave().await {
-            tracing::warn!(ledger = self.ledger, error, "this replica's part of the rates stays until its lease is over");
+            tracing::warn!(
+                ledger = self.ledger,
+                error,
+                "this replica's part of the rates stays until its lease is over"
+            );
         }
         left.send_replace(true);
         std::future::pending().await
@@ -160,17 +189,23 @@ impl Sharing {
         for _attempt in 0..ATTEMPTS {
             let read = self.read().await?;
             let (now, limit) = (self.rates.now(), Arc::clone(&self.limit));
-            let draft = self.replica.draft(now, &read.spec.to_ledger(), &demands, |(tenant, class)| limit(tenant, *class));
+            let draft = self
+                .replica
+                .draft(now, &read.spec.to_ledger(), &demands, |(tenant, class)| limit(tenant, *class));
             self.hold(Start::Empty);
             if !draft.changed && !self.replica.is_due(now) {
                 self.stand(&draft, now);
                 return Ok(());
             }
-            match self.write(read, &draft.ledger).await {
+            let loads = self.loads.get().map(|loads| loads()).unwrap_or_default();
+            let told = self.since.told(now, &loads);
+            match self.write(read.version, read.spec.with(&draft.ledger, self.replica.name(), told)).await {
                 Outcome::Written => {
+                    self.since.restart(now, &loads);
                     self.replica.wrote(&draft);
                     self.hold(if draft.first { Start::Full } else { Start::Empty });
-                    self.standing.send_modify(|standing| standing.written = standing.written.saturating_add(1));
+                    self.standing
+                        .send_modify(|standing| standing.written = standing.written.saturating_add(1));
                     self.stand(&draft, now);
                     return Ok(());
                 }
@@ -184,12 +219,15 @@ impl Sharing {
     }
 
     /// What was asked for since the last round.
-    fn measure(&mut self) -> std::collections::BTreeMap<fairness::rates::shares::Key, fairness::rates::Rate> {
+    fn measure(&mut self) -> BTreeMap<Key, Rate> {
         let now = self.rates.now();
         let time = now.saturating_sub(self.measured);
         self.measured = now;
         let (uses, limit) = (self.rates.take_uses(), &self.limit);
-        self.demands.update(time, uses.iter().map(|(key, used)| (key, *used)), |(tenant, class)| limit(tenant, *class))
+        uses.iter().for_each(|(key, used)| self.since.add(key, *used));
+        self.demands.update(time, uses.iter().map(|(key, used)| (key, *used)), |(tenant, class)| {
+            limit(tenant, *class)
+        })
     }
 
     fn hold(&self, start: Start) {
@@ -213,12 +251,15 @@ impl Sharing {
     async fn read(&self) -> Result<Read, String> {
         let object = timeout(ROUND, self.api.get_opt(&self.ledger)).await.map_err(|_| late())?;
         let object = object.map_err(|error| api_message(&error))?;
-        Ok(object.map_or_else(Read::default, |object| Read { version: object.resource_version(), spec: object.spec }))
+        Ok(object.map_or_else(Read::default, |object| Read {
+            version: object.resource_version(),
+            spec: object.spec,
+        }))
     }
 
-    async fn write(&self, read: Read, ledger: &Ledger) -> Outcome {
-        let mut object = RateLedger::new(&self.ledger, read.spec.with(ledger, self.replica.name()));
-        object.metadata.resource_version = read.version;
+    async fn write(&self, version: Option<String>, spec: RateLedgerSpec) -> Outcome {
+        let mut object = RateLedger::new(&self.ledger, spec);
+        object.metadata.resource_version = version;
         let parameters = PostParams::default();
         let written = async {
             if object.metadata.resource_version.is_some() {
@@ -241,7 +282,8 @@ impl Sharing {
             let read = self.read().await?;
             let ledger = self.replica.leave(&read.spec.to_ledger());
             self.hold(Start::Empty);
-            match self.write(read, &ledger).await {
+            let spec = read.spec.with(&ledger, self.replica.name(), (Vec::new(), None));
+            match self.write(read.version, spec).await {
                 Outcome::Written => return Ok(()),
                 Outcome::Lost => {}
                 Outcome::Unknown(why) => return Err(why),
