@@ -23,6 +23,7 @@
 
 mod bucket;
 mod entry;
+mod held;
 mod limit;
 mod refusal;
 pub mod shares;
@@ -40,6 +41,7 @@ pub use refusal::{LONGEST_WAIT, Refusal, Whose};
 pub use timed::Timed;
 
 use entry::Entry;
+use held::Held;
 use shares::{Holding, Key};
 
 /// What a tenant may do in one class.
@@ -121,7 +123,7 @@ pub struct Rates {
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
     /// What this replica has of every limit, and until when.
-    held: Mutex<Holding>,
+    held: Mutex<Held>,
     until: AtomicU64,
 }
 
@@ -151,7 +153,7 @@ impl Rates {
         Self {
             hasher: RandomState::new(),
             shards: std::array::from_fn(|_| Mutex::default()),
-            held: Mutex::new(held),
+            held: Mutex::new(Held::of(held)),
             until: AtomicU64::new(until),
         }
     }
@@ -159,23 +161,24 @@ impl Rates {
     /// Says what this replica has of the limits from now on, and until when: then it is nothing. With [`Start::Full`]
     /// limits begin with the whole burst of which it had nothing before.
     pub fn hold(&self, now: Nanos, held: &Holding, until: Nanos, start: Start) {
-        let before = std::mem::replace(&mut *self.held(), held.clone());
-        let all = before.base() != held.base() || start == Start::Full;
-        for shard in &self.shards {
-            // INVARIANT: who sets a limit looks at what is held while it has the shard, so none is left out.
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            for (tenant, classes) in shard.iter_mut().filter(|_| all) {
-                for (entry, class) in classes.iter_mut().zip(Class::ALL) {
-                    let Some(entry) = entry else { continue };
-                    entry.hold(now, held.part(&(Arc::clone(tenant), class), entry.contract()), start);
+        let before = self.held().replace(now, held, start);
+        if before.base() != held.base() || start == Start::Full {
+            for shard in &self.shards {
+                // INVARIANT: who sets a limit looks at what is held while it has the shard, so none is left out.
+                let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                for (tenant, classes) in &mut *shard {
+                    for (entry, class) in classes.iter_mut().zip(Class::ALL) {
+                        let Some(entry) = entry else { continue };
+                        entry.hold(now, held.part(&(Arc::clone(tenant), class), entry.contract()), start);
+                    }
                 }
             }
         }
-        for key in before.named().chain(held.named()).filter(|_| !all) {
-            if let Some(entry) =
-                self.shard(&key.0).get_mut(&key.0).and_then(|all| all.get_mut(key.1 as usize)?.as_mut())
-            {
-                entry.hold(now, held.part(key, entry.contract()), start);
+        for key in before.named().chain(held.named()) {
+            let mut shard = self.shard(&key.0);
+            match shard.get_mut(&key.0).and_then(|classes| classes.get_mut(key.1 as usize)?.as_mut()) {
+                Some(entry) => entry.hold(now, held.part(key, entry.contract()), start),
+                None => self.held().note(now, key, &before),
             }
         }
         self.until.store(until, Ordering::Release);
@@ -196,23 +199,24 @@ impl Rates {
         uses
     }
 
-    fn held(&self) -> MutexGuard<'_, Holding> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets a limit, or changes it: nobody gains requests by that. `limits` is what all replicas have together.
+    /// Sets a limit, or changes it: nobody gains requests by that. `limits` is what all replicas have together. One that
+    /// was not there before begins with no more than what filled up since this replica's part of all grew.
     pub fn set(&self, now: Nanos, tenant: &str, class: Class, limits: Limits, start: Start) {
         let mut shard = self.shard(tenant);
         if !shard.contains_key(tenant) {
             shard.insert(tenant.into(), std::array::from_fn(|_| None));
         }
-        let part = self.held().part(&(tenant.into(), class), limits.tenant);
+        let key = (Arc::from(tenant), class);
         let Some(place) = shard.get_mut(tenant).and_then(|classes| classes.get_mut(class as usize)) else {
             return;
         };
         match place {
-            Some(entry) => entry.set(now, limits, part),
-            None => *place = Some(Entry::new(now, limits, part, start)),
+            Some(entry) => entry.set(now, limits, self.held().part(&key, limits.tenant)),
+            None => *place = Some(self.held().entry(now, &key, limits, start)),
         }
     }
 

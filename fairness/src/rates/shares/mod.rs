@@ -131,6 +131,11 @@ impl Holding {
         self.base
     }
 
+    /// Its part of a limit, where it names it.
+    pub fn named_part(&self, key: &Key) -> Option<Limit> {
+        self.parts.get(key).copied()
+    }
+
     /// The limits of which it has another part than the base.
     pub fn named(&self) -> impl Iterator<Item = &Key> {
         self.parts.keys()

@@ -131,7 +131,7 @@ struct World {
 
 impl World {
     fn new(limits: [Limit; 2]) -> Self {
-        let world = Self {
+        Self {
             limits,
             now: SECOND,
             ledger: Ledger::new(),
@@ -139,9 +139,7 @@ impl World {
             replicas: (0..4).map(Running::new).collect(),
             writes: Vec::new(),
             passed: Default::default(),
-        };
-        (0..4).for_each(|at| world.set(at));
-        world
+        }
     }
 
     fn set(&self, at: usize) {
@@ -198,18 +196,18 @@ impl World {
             Step::Restart { replica: at } => {
                 let running = &mut self.replicas[at];
                 running.restart(at as u64, running.serial + 1);
-                self.set(at);
             }
             Step::Leave { replica: at } => {
                 let running = &mut self.replicas[at];
                 self.ledger = running.replica.leave(&self.ledger);
                 self.version += 1;
                 running.restart(at as u64, running.serial + 1);
-                self.set(at);
             }
             Step::Know { replica, knows } => self.replicas[replica].knows = knows,
             Step::Wait { time } => self.now += time,
             Step::Check { replica, tenant, requests } => {
+                // Nobody's limits are set before they come.
+                self.set(replica);
                 let running = &self.replicas[replica];
                 let now = running.now(self.now);
                 let pass = (0..requests)
