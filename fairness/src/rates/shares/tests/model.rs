@@ -13,6 +13,11 @@ enum Step {
         replica: usize,
         demands: [u64; 2],
     },
+    /// A replica drafts, and its write arrives at once.
+    Write {
+        replica: usize,
+        demands: [u64; 2],
+    },
     /// A write on its way arrives, and its outcome is told or not.
     Arrive {
         which: usize,
@@ -51,6 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
     let demands = || [0_u64..200, 0_u64..200];
     prop_oneof![
         6 => (replica.clone(), demands()).prop_map(|(replica, demands)| Step::Draft { replica, demands }),
+        8 => (replica.clone(), demands()).prop_map(|(replica, demands)| Step::Write { replica, demands }),
         6 => (any::<usize>(), prop::bool::weighted(0.8)).prop_map(|(which, told)| Step::Arrive { which, told }),
         1 => any::<usize>().prop_map(|which| Step::Lose { which }),
         1 => replica.clone().prop_map(|replica| Step::Restart { replica }),
@@ -188,6 +194,10 @@ impl World {
     fn take(&mut self, step: &Step) {
         match *step {
             Step::Draft { replica, demands } => self.draft(replica, demands),
+            Step::Write { replica, demands } => {
+                self.draft(replica, demands);
+                self.arrive(self.writes.len() - 1, true);
+            }
             Step::Arrive { which, told } => self.arrive(which, told),
             Step::Lose { which } if !self.writes.is_empty() => {
                 self.writes.remove(which % self.writes.len());
