@@ -1,6 +1,6 @@
 use clap::{Parser, Subcommand};
 
-use crate::commands::{audit, completions, crds, exception, fairness, quota, rbac, tenant};
+use crate::commands::{audit, completions, crds, exception, fairness, quota, rbac, tenant, top};
 
 /// Keeps a Kubernetes cluster safe for users who do not know or trust each other
 #[derive(Debug, Parser)]
@@ -37,6 +37,9 @@ pub enum Command {
     /// See what tenants get of the API server
     #[command(subcommand)]
     Fairness(fairness::FairnessCommand),
+    /// See what tenants do now
+    #[command(subcommand)]
+    Top(top::TopCommand),
     /// Print, write or check the custom resource definitions
     Crds(crds::CrdsArgs),
     /// Print a completion script for a shell

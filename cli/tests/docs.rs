@@ -81,7 +81,7 @@ fn every_command_about_tenants_and_rights_is_explained_with_its_flags() {
         ("operations/tenants-admin.md", [of_bailey("tenant"), of_bailey("rbac"), decisions].concat()),
         ("operations/exceptions.md", of_bailey("exception")),
         ("operations/forecast.md", forecasts.concat()),
-        ("fairness.md", of_bailey("fairness")),
+        ("fairness.md", [of_bailey("fairness"), of_bailey("top")].concat()),
     ];
     for (name, commands) in pages {
         let text = page(name);

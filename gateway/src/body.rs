@@ -18,6 +18,8 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
 use tower::BoxError;
 
+use crate::limits::Place;
+
 /// A body that comes from or goes to anywhere.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -45,18 +47,18 @@ impl Pace {
 }
 
 /// How an answer is carried.
-pub(crate) struct Carriage<P> {
+pub(crate) struct Carriage {
     /// How long the client may take for one piece.
     pub(crate) patience: Duration,
     pub(crate) pace: Option<Arc<Pace>>,
     /// What is held as long as the answer goes on.
-    pub(crate) place: P,
+    pub(crate) place: Place,
     pub(crate) bytes: Counter,
     /// Counts the answers that were cut off.
     pub(crate) slow: Counter,
 }
 
-impl<P: Send + Unpin + 'static> Carriage<P> {
+impl Carriage {
     /// Carries the API server's answer to the client.
     pub(crate) fn carry<B>(self, body: B) -> Body
     where
@@ -87,6 +89,7 @@ impl<P: Send + Unpin + 'static> Carriage<P> {
             if let Piece::Frame(frame) = &piece {
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 self.bytes.inc_by(length as u64);
+                self.place.count(length as u64);
                 if let Some(pace) = &self.pace {
                     pace.take(length).await;
                 }
@@ -139,14 +142,13 @@ impl http_body::Body for Carried {
 }
 
 /// A short answer, and what is held meanwhile.
-struct Held<B, P> {
+struct Held<B> {
     body: B,
-    #[expect(dead_code, reason = "it is held, not read")]
-    place: P,
+    place: Place,
     bytes: Counter,
 }
 
-impl<B, P: Unpin> http_body::Body for Held<B, P>
+impl<B> http_body::Body for Held<B>
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
@@ -159,7 +161,9 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
-            self.bytes.inc_by(frame.data_ref().map_or(0, Bytes::len) as u64);
+            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+            self.bytes.inc_by(length);
+            self.place.count(length);
         }
         polled.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
     }

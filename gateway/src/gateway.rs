@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fairness::rates::Timed;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use model::{Code, TenantIndex, UserInfo};
@@ -48,6 +49,8 @@ pub struct Parts {
     pub synced: watch::Receiver<bool>,
     /// What each may do.
     pub limits_of: LimitsOf,
+    /// How much of that may pass here.
+    pub rates: Timed,
     /// How it behaves.
     pub settings: Settings,
     /// What it counts.
@@ -78,7 +81,7 @@ impl Gateway {
             issuers: parts.issuers,
             tenants: parts.tenants,
             synced: parts.synced,
-            accounts: Accounts::new(parts.limits_of),
+            accounts: Accounts::new(parts.limits_of, parts.rates),
             settings: parts.settings,
             metrics: parts.metrics,
         }
@@ -93,6 +96,11 @@ impl Gateway {
         for gone in self.accounts.retain(|tenant| tenants.tenant(tenant).is_some()) {
             self.metrics.forget(&gone);
         }
+    }
+
+    /// What each tenant does: its requests under way, its open watches and streams, and the bytes of its answers until now.
+    pub fn loads(&self) -> Vec<(String, [u32; 2], u64)> {
+        self.accounts.loads()
     }
 
     /// Answers a request.

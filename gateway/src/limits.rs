@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use fairness::rates::{Class, Limits, Nanos, Rates, Refusal as RateRefusal, Start};
+use fairness::rates::{Class, Limits, Refusal as RateRefusal, Start, Timed};
 use model::{Code, UserInfo};
 
 use crate::body::Pace;
@@ -34,8 +34,7 @@ pub type LimitsOf = Arc<dyn Fn(&str) -> Arc<TenantLimits> + Send + Sync>;
 /// What tenants do now.
 pub(crate) struct Accounts {
     limits_of: LimitsOf,
-    rates: Rates,
-    started: Instant,
+    rates: Timed,
     accounts: Mutex<HashMap<String, Arc<Account>>>,
 }
 
@@ -50,6 +49,7 @@ struct Account {
 struct Use {
     requests: AtomicU32,
     streams: AtomicU32,
+    bytes: AtomicU64,
 }
 
 /// A tenant's place for one request, given back when it is dropped.
@@ -65,6 +65,13 @@ impl Use {
     }
 }
 
+impl Place {
+    /// Takes note of bytes that went to the tenant.
+    pub(crate) fn count(&self, bytes: u64) {
+        self.use_.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.use_.of(self.stream).fetch_sub(1, Ordering::AcqRel);
@@ -72,9 +79,8 @@ impl Drop for Place {
 }
 
 impl Accounts {
-    pub(crate) fn new(limits_of: LimitsOf) -> Self {
-        let started = Instant::now();
-        Self { limits_of, rates: Rates::new(), started, accounts: Mutex::default() }
+    pub(crate) fn new(limits_of: LimitsOf, rates: Timed) -> Self {
+        Self { limits_of, rates, accounts: Mutex::default() }
     }
 
     /// Lets a request of a tenant pass, or says why not.
@@ -83,9 +89,8 @@ impl Accounts {
         check_page(&account.limits, target)?;
         // A place first: a request that finds none takes nothing from the rate.
         let place = account.place(tenant, target.is_long_running())?;
-        let now = self.now();
         self.rates
-            .check(now, tenant, target.class, Some(&user.username), 1)
+            .check(self.rates.now(), tenant, target.class, Some(&user.username), 1)
             .map_err(|refusal| too_fast(tenant, &user.username, target.class, refusal))?;
         Ok(place)
     }
@@ -102,7 +107,8 @@ impl Accounts {
         until: Instant,
     ) -> Result<(), Refusal> {
         loop {
-            let Err(refusal) = self.rates.check(self.now(), tenant, class, Some(&user.username), 1) else {
+            let Err(refusal) = self.rates.check(self.rates.now(), tenant, class, Some(&user.username), 1)
+            else {
                 return Ok(());
             };
             let then = refusal.retry_after.map(Duration::from_nanos);
@@ -123,15 +129,25 @@ impl Accounts {
         (sum(|use_| &use_.requests), sum(|use_| &use_.streams))
     }
 
+    /// What each tenant does: requests and streams under way, and bytes of answers until now.
+    pub(crate) fn loads(&self) -> Vec<(String, [u32; 2], u64)> {
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |use_: &Use| {
+            let open = [&use_.requests, &use_.streams].map(|count| count.load(Ordering::Acquire));
+            (open, use_.bytes.load(Ordering::Relaxed))
+        };
+        let load = |(tenant, account): (&String, &Arc<Account>)| {
+            let (open, bytes) = of(&account.use_);
+            (tenant.clone(), open, bytes)
+        };
+        accounts.iter().map(load).collect()
+    }
+
     /// Forgets the tenants that are no more, and names them.
     pub(crate) fn retain(&self, exists: impl Fn(&str) -> bool) -> Vec<String> {
         self.rates.retain(|tenant, _| exists(tenant));
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         accounts.extract_if(|tenant, _| !exists(tenant)).map(|(tenant, _)| tenant).collect()
-    }
-
-    fn now(&self) -> Nanos {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn account(&self, tenant: &str) -> Arc<Account> {
@@ -141,7 +157,7 @@ impl Accounts {
         if let Some(account) = known.filter(|account| Arc::ptr_eq(&account.limits, &limits)) {
             return Arc::clone(account);
         }
-        let now = self.now();
+        let now = self.rates.now();
         for (class, limits) in Class::ALL.into_iter().zip(limits.rates) {
             match limits {
                 Some(limits) => self.rates.set(now, tenant, class, limits, Start::Full),
@@ -192,9 +208,11 @@ fn check_page(limits: &TenantLimits, target: &Target) -> Result<(), Refusal> {
 
 fn too_fast(tenant: &str, user: &str, class: Class, refusal: RateRefusal) -> Refusal {
     let refused = Refusal::new(Code::GatewayRate, refusal.told(tenant, user, class));
-    match refusal.retry_after {
-        Some(wait) => refused.after(Duration::from_nanos(wait)),
-        None => refused.with_status(http::StatusCode::FORBIDDEN),
+    match (refusal.retry(), refusal.retry_after) {
+        (Some(wait), _) => refused.after(Duration::from_nanos(wait)),
+        // Who would wait for long is told so now, and not when that is over.
+        (None, Some(_)) => refused,
+        (None, None) => refused.with_status(http::StatusCode::FORBIDDEN),
     }
 }
 

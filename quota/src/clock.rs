@@ -9,18 +9,26 @@ use std::time::Duration;
 
 /// A clock that begins at zero, never goes back, and does not know what the calendar says.
 #[derive(Debug)]
-pub(crate) struct Clock {
+pub struct Clock {
     start: Duration,
 }
 
 impl Clock {
-    pub(crate) fn new() -> Self {
+    /// One that begins now.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "no two are the same")]
+    pub fn new() -> Self {
         Self { start: since_boot() }
     }
 
     /// Milliseconds since the start.
     pub(crate) fn now(&self) -> u64 {
         u64::try_from(since_boot().saturating_sub(self.start).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Billionths of a second since the start.
+    pub fn nanos(&self) -> u64 {
+        u64::try_from(since_boot().saturating_sub(self.start).as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

@@ -12,7 +12,7 @@
 
 #![forbid(unsafe_code)]
 
-mod clock;
+pub mod clock;
 pub mod desk;
 pub mod forecast;
 pub mod grants;

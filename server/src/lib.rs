@@ -18,6 +18,7 @@ mod probes;
 mod sample;
 mod sample_fairness;
 mod sample_quota;
+mod sample_rates;
 mod serve;
 mod source;
 mod telemetry;

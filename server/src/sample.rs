@@ -15,6 +15,7 @@ use tenancy::cluster::{Cluster, WatchState};
 use crate::probes::Sample;
 use crate::sample_fairness::FairnessGauges;
 use crate::sample_quota::QuotaGauges;
+use crate::sample_rates::RateGauges;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
@@ -50,6 +51,7 @@ pub(crate) fn register(
     let quota = cluster.as_ref().map(|cluster| QuotaGauges::register(registry, &cluster.budgets));
     let fairness =
         cluster.as_ref().map(|cluster| FairnessGauges::register(registry, cluster.fairness.clone()));
+    let rates = cluster.as_ref().map(|_| RateGauges::register(registry));
     let gauges = WatchGauges::default();
     let watches = registry.sub_registry_with_prefix("bailey_watch");
     watches.register("synced", "Whether a watched kind is listed", gauges.synced.clone());
@@ -71,6 +73,9 @@ pub(crate) fn register(
         }
         if let Some(cluster) = &cluster {
             gauges.read(cluster);
+            if let Some(rates) = &rates {
+                rates.read(&cluster.rate_shares);
+            }
             for (state, count) in cluster.exception_states(SystemTime::now()) {
                 let gauge = exceptions.get_or_create(&StateLabels { state });
                 gauge.set(i64::try_from(count).unwrap_or(i64::MAX));

@@ -29,8 +29,8 @@ use crate::{sample, source, usage};
 /// How long the last records may take to be written at shutdown.
 const FLUSH: Duration = Duration::from_secs(10);
 
-/// How long it may take at shutdown to give back what is held of budgets.
-const GIVE_BACK: Duration = Duration::from_secs(3);
+/// How long it may take at shutdown to give back what is held of budgets and rates.
+pub(crate) const GIVE_BACK: Duration = Duration::from_secs(3);
 
 /// Runs the daemon until a signal ends it.
 ///
@@ -72,7 +72,9 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         guard: guard(cluster.as_deref(), &args),
         budgets: budgets(cluster.as_deref(), &args),
         hostnames: cluster.as_deref().map(hostnames),
-        rates: cluster.as_deref().map(|cluster| WriteRates::new(cluster.rates.clone())),
+        rates: cluster
+            .as_deref()
+            .map(|cluster| WriteRates::new(cluster.rates.clone(), cluster.rate_shares.rates.clone())),
         exceptions,
         check: config_check(compiler, cluster.clone()),
         contact: Contact(args.contact.clone()),
@@ -86,7 +88,8 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let ended = run_until_stopped(&mut tasks, servers, &args, &readiness, &stop, audit_task).await;
     if let Some(cluster) = cluster {
         // Without an API server the shares stay until the lease has run out.
-        let _late = tokio::time::timeout(GIVE_BACK, cluster.budgets.give_back()).await;
+        let give_back = async { tokio::join!(cluster.budgets.give_back(), cluster.rate_shares.leave()) };
+        let _late = tokio::time::timeout(GIVE_BACK, give_back).await;
     }
     tasks.shutdown().await;
     drop(telemetry);

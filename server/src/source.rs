@@ -81,6 +81,7 @@ async fn start_cluster(
         cluster.holdings_synced.clone(),
         cluster.budgets.synced.clone(),
         cluster.exceptions_synced.clone(),
+        cluster.rate_shares.ready.clone(),
     ];
     let follow = InCluster { synced, cluster: Arc::clone(&cluster) };
     tasks.spawn(parts.run(follow, cluster.sources.clone()));
@@ -121,7 +122,7 @@ impl Follow for NoCluster {
 /// Caches and statuses in the cluster.
 struct InCluster {
     cluster: Arc<Cluster>,
-    synced: [watch::Receiver<bool>; 5],
+    synced: [watch::Receiver<bool>; 6],
 }
 
 impl Follow for InCluster {
@@ -140,13 +141,14 @@ impl Follow for InCluster {
     }
 
     async fn changed(&mut self) {
-        let [policies, tenants, holdings, budgets, exceptions] = &mut self.synced;
+        let [policies, tenants, holdings, budgets, exceptions, rates] = &mut self.synced;
         let changed = tokio::select! {
             changed = policies.changed() => changed,
             changed = tenants.changed() => changed,
             changed = holdings.changed() => changed,
             changed = budgets.changed() => changed,
             changed = exceptions.changed() => changed,
+            changed = rates.changed() => changed,
         };
         if changed.is_err() {
             std::future::pending().await

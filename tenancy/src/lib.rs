@@ -10,6 +10,7 @@
 //! - [`budgets`]: what counts toward budgets, and what the replicas hold of them.
 //! - [`hostnames`]: which tenant has which host name.
 //! - [`fairness`]: what tenants get of the API server, kept as their classes say.
+//! - [`rates`]: what this replica may let pass of the rates of tenants.
 //! - `controllers`: what tenants have in the cluster, kept as it should be.
 //! - [`rbac`]: who may do what, from the cluster's roles and bindings or from a dump of them.
 //! - [`self_service`]: what users and administrators do with tenants from a command line, with their own rights.
@@ -24,6 +25,7 @@ pub mod fairness;
 pub mod files;
 pub mod hostnames;
 mod manifests;
+pub mod rates;
 pub mod rbac;
 pub mod self_service;
 mod status;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use xtask::daemon::{Policies, Settings};
 use xtask::http;
 use xtask::process::Component;
@@ -44,11 +44,23 @@ impl Gateway {
         settings.roles = "gateway";
         settings.policies = Policies::Cluster(access.gateway_kubeconfig());
         settings.extra = vec![format!("--gateway-listen=127.0.0.1:{port}")];
+        // Each has its rates for itself, but for those that say with whom they share them.
+        let given = flags.iter().find_map(|flag| flag.strip_prefix("--gateway-ledger="));
+        let ledger = given.map_or_else(|| format!("gateway-{name}"), str::to_owned);
+        access.apply(&may_keep(&ledger)).unwrap_or_else(fail);
+        if given.is_none() {
+            settings.extra.push(format!("--gateway-ledger={ledger}"));
+        }
         settings.extra.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let mut component = settings.spawn().unwrap_or_else(fail);
         world.watch(component.pid());
         settings.wait_ready(&mut component).unwrap_or_else(fail);
         Self { settings, port, world, component }
+    }
+
+    /// Ends it as a crash would, for good.
+    pub fn kill(mut self) {
+        self.component.kill();
     }
 
     /// The address of an endpoint's path.
@@ -136,6 +148,24 @@ impl Gateway {
         let line = metrics.lines().find_map(|line| line.strip_prefix(begin)?.strip_prefix(' '));
         line.map_or(0, |value| value.parse().unwrap())
     }
+}
+
+/// The right to keep a ledger of another name than the usual one.
+fn may_keep(ledger: &str) -> String {
+    let name = format!("test-ledger-{ledger}");
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name},
+        "rules": [{
+            "apiGroups": ["bailey.dev"], "resources": ["rateledgers"], "resourceNames": [ledger],
+            "verbs": ["get", "update"],
+        }],
+    });
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": "bailey-gateway", "namespace": "bailey-system"}],
+    });
+    format!("{role}\n---\n{binding}")
 }
 
 impl Drop for Gateway {

@@ -35,6 +35,7 @@ pub fn prerequisites(access: &Access) -> Result<()> {
         "crd/policyexceptions.bailey.dev",
         "crd/quotarequests.bailey.dev",
         "crd/fairnessclasses.bailey.dev",
+        "crd/rateledgers.bailey.dev",
     ];
     let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
     access.run(&[&wait[..], &names[..]].concat()).map(drop)

@@ -19,6 +19,8 @@ mod rbac_who_can;
 mod serve;
 pub(crate) mod tenant;
 mod tenant_graph;
+pub(crate) mod top;
+mod top_tenants;
 mod version;
 
 use std::io::Write;
@@ -37,6 +39,7 @@ pub(crate) async fn run(command: Command, out: &mut impl Write, colour: bool) ->
         Command::Quota(command) => quota::run(command, out, colour).await,
         Command::Fairness(command) => fairness::run(command, out, colour).await,
         Command::Tenant(command) => tenant::run(command, out, colour).await,
+        Command::Top(command) => top::run(command, out, colour).await,
         Command::Exception(command) => exception::run(command, out, colour).await,
         Command::Crds(args) => crds::run(&args, out),
         Command::Completions(args) => completions::run(&args, out),

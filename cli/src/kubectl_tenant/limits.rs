@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use serde_json::Value;
-use tenancy::self_service::{BudgetLine, Limits, NamespaceLimits};
+use tenancy::self_service::{BudgetLine, Limits, NamespaceLimits, RateLine};
 
 use super::{Asked, TenantArg};
 use crate::Exit;
@@ -31,6 +31,7 @@ fn text(limits: &Limits, colour: bool) -> String {
             ("Tenant", Cell::plain(&limits.tenant)),
             ("Namespaces", Cell::plain(most)),
             ("Prefix", Cell::plain(prefix)),
+            ("Fairness", Cell::plain(limits.fairness_class.as_deref().unwrap_or("no class"))),
             ("Profile", Cell::plain(&limits.profile).followed_by(built_in)),
         ],
         colour,
@@ -44,6 +45,12 @@ fn text(limits: &Limits, colour: bool) -> String {
         let cells: Vec<_> = limits.budget.iter().map(row).collect();
         text.push('\n');
         text.push_str(&Table::new(&["BUDGET", "BAND", "MOST", "GRANTED MORE"], colour).render(&cells));
+    }
+    if !limits.rates.is_empty() {
+        let cells: Vec<_> = limits.rates.iter().map(rate).collect();
+        let headings = ["REQUESTS", "TENANT", "AT ONCE", "EACH USER", "AT ONCE"];
+        text.push('\n');
+        text.push_str(&Table::new(&headings, colour).render(&cells));
     }
     let mut rows = Vec::new();
     if let Some(isolation) = &limits.isolation {
@@ -61,6 +68,17 @@ fn text(limits: &Limits, colour: bool) -> String {
         text.push_str(&Table::new(&["NAMESPACE", "FROM", "WHAT", "MOST"], colour).render(&cells));
     }
     text
+}
+
+fn rate(line: &RateLine) -> Vec<Cell> {
+    let at_once = line.user_burst.map(|burst| burst.to_string());
+    vec![
+        Cell::plain(&line.class),
+        Cell::plain(&line.tenant),
+        Cell::plain(line.burst.to_string()),
+        Cell::plain(line.user.as_deref().unwrap_or("as the tenant")),
+        Cell::plain(at_once.unwrap_or_default()),
+    ]
 }
 
 fn in_namespace(limits: &NamespaceLimits) -> Vec<Vec<Cell>> {

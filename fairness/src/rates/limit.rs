@@ -104,6 +104,12 @@ impl Limit {
         Self { rate: Rate::per_second(requests), burst }
     }
 
+    /// The lower rate and the lower burst of two.
+    #[must_use]
+    pub fn least(self, other: Self) -> Self {
+        Self { rate: self.rate.min(other.rate), burst: self.burst.min(other.burst) }
+    }
+
     /// The time for which one request counts, rounded up; `None` where nothing passes.
     pub(super) fn interval(self) -> Option<u64> {
         // 10^9 nanoseconds by thousandths.

@@ -22,18 +22,27 @@
 //! time. Only what passes makes a user known, so there are at most as many as pass in the time a user's bucket fills.
 
 mod bucket;
+mod entry;
+mod held;
 mod limit;
+mod refusal;
 pub mod shares;
 #[cfg(test)]
 mod tests;
+mod timed;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use limit::{Class, Limit, Nanos, Rate};
+pub use refusal::{LONGEST_WAIT, Refusal, Whose};
+pub use timed::Timed;
 
-use bucket::Bucket;
+use entry::Entry;
+use held::Held;
+use shares::{Holding, Key};
 
 /// What a tenant may do in one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +60,9 @@ impl Limits {
     /// requests of a user can pass at once than its burst. The tenant's limit holds as it is.
     #[must_use]
     pub fn within(self, part: Limit) -> Self {
+        if part == self.tenant {
+            return self;
+        }
         let user = self.user.map(|user| {
             let of = |amount: u64, part: u64, whole: u64| -> (u64, bool) {
                 let product = u128::from(amount).saturating_mul(u128::from(part));
@@ -80,41 +92,19 @@ pub enum Start {
     Empty,
 }
 
-/// Whose limit refused a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
-    /// The tenant's.
-    Tenant,
-    /// The user's within it.
-    User,
+/// What a tenant asked of a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Use {
+    /// How many requests.
+    pub asked: u64,
+    /// How many of them did not pass.
+    pub refused: u64,
+    /// Whether the tenant's own limit refused some, and not only those of its users.
+    pub short: bool,
 }
 
-/// Why a request does not pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// Whose limit it is, of two the one that lasts longer.
-    pub whose: Whose,
-    /// The limit.
-    pub limit: Limit,
-    /// How long it lasts, if nothing else passes; `None` where it lasts until the limit changes.
-    pub retry_after: Option<Nanos>,
-}
-
-impl Refusal {
-    /// The limit, for the person who is refused.
-    pub fn told(&self, tenant: &str, user: &str, class: Class) -> String {
-        let whose = match self.whose {
-            Whose::Tenant => format!("tenant {tenant}"),
-            Whose::User => format!("user {user} of tenant {tenant}"),
-        };
-        format!(
-            "{whose} may send {} requests of class `{}` per second, and {} at once",
-            self.limit.rate,
-            class.as_str(),
-            self.limit.burst
-        )
-    }
-}
+/// How long it takes at most, mostly, until a part that is too small is larger.
+const SOON: Nanos = 2_000_000_000;
 
 /// How a limit stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,27 +122,15 @@ pub struct Standing {
 pub struct Rates {
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
+    /// What this replica has of every limit, and until when.
+    held: Mutex<Held>,
+    until: AtomicU64,
 }
 
 /// Enough that two threads seldom meet.
 const SHARDS: usize = 64;
 
 type Shard = HashMap<Arc<str>, [Option<Entry>; Class::ALL.len()]>;
-
-/// A tenant's buckets for one class.
-#[derive(Debug)]
-struct Entry {
-    limits: Limits,
-    tenant: Bucket,
-    /// The bucket of a user who never came.
-    idle: Bucket,
-    users: HashMap<Box<str>, Bucket>,
-    /// Of how many users those are to be forgotten who owe nothing.
-    crowded: usize,
-}
-
-/// Below so many users nobody is forgotten.
-const FEW: usize = 64;
 
 impl Default for Rates {
     fn default() -> Self {
@@ -161,23 +139,84 @@ impl Default for Rates {
 }
 
 impl Rates {
-    /// Without any limits.
+    /// Without any limits; each that is set is all of this replica's.
     pub fn new() -> Self {
-        Self { hasher: RandomState::new(), shards: std::array::from_fn(|_| Mutex::default()) }
+        Self::with(Holding::whole(), Nanos::MAX)
     }
 
-    /// Sets a limit, or changes it: nobody gains requests by that.
+    /// The same, but this replica has nothing of any limit before [`Rates::hold`] says so.
+    pub fn shared() -> Self {
+        Self::with(Holding::none(), 0)
+    }
+
+    fn with(held: Holding, until: Nanos) -> Self {
+        Self {
+            hasher: RandomState::new(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+            held: Mutex::new(Held::of(held)),
+            until: AtomicU64::new(until),
+        }
+    }
+
+    /// Says what this replica has of the limits from now on, and until when: then it is nothing. With [`Start::Full`]
+    /// limits begin with the whole burst of which it had nothing before.
+    pub fn hold(&self, now: Nanos, held: &Holding, until: Nanos, start: Start) {
+        let before = self.held().replace(now, held, start);
+        if before.base() != held.base() || start == Start::Full {
+            for shard in &self.shards {
+                // INVARIANT: who sets a limit looks at what is held while it has the shard, so none is left out.
+                let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                for (tenant, classes) in &mut *shard {
+                    for (entry, class) in classes.iter_mut().zip(Class::ALL) {
+                        let Some(entry) = entry else { continue };
+                        entry.hold(now, held.part(&(Arc::clone(tenant), class), entry.contract()), start);
+                    }
+                }
+            }
+        }
+        for key in before.named().chain(held.named()) {
+            let mut shard = self.shard(&key.0);
+            match shard.get_mut(&key.0).and_then(|classes| classes.get_mut(key.1 as usize)?.as_mut()) {
+                Some(entry) => entry.hold(now, held.part(key, entry.contract()), start),
+                None => self.held().note(now, key, &before),
+            }
+        }
+        self.until.store(until, Ordering::Release);
+    }
+
+    /// What was asked since the last time, by tenant and class.
+    pub fn take_uses(&self) -> Vec<(Key, Use)> {
+        let mut uses = Vec::new();
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            for (tenant, classes) in shard.iter_mut() {
+                for (entry, class) in classes.iter_mut().zip(Class::ALL) {
+                    let Some(entry) = entry.as_mut().filter(|entry| entry.used.asked > 0) else { continue };
+                    uses.push(((Arc::clone(tenant), class), std::mem::take(&mut entry.used)));
+                }
+            }
+        }
+        uses
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets a limit, or changes it: nobody gains requests by that. `limits` is what all replicas have together. One that
+    /// was not there before begins with no more than what filled up since this replica's part of all grew.
     pub fn set(&self, now: Nanos, tenant: &str, class: Class, limits: Limits, start: Start) {
         let mut shard = self.shard(tenant);
         if !shard.contains_key(tenant) {
             shard.insert(tenant.into(), std::array::from_fn(|_| None));
         }
+        let key = (Arc::from(tenant), class);
         let Some(place) = shard.get_mut(tenant).and_then(|classes| classes.get_mut(class as usize)) else {
             return;
         };
         match place {
-            Some(entry) => entry.set(now, limits),
-            None => *place = Some(Entry::new(now, limits, start)),
+            Some(entry) => entry.set(now, limits, self.held().part(&key, limits.tenant)),
+            None => *place = Some(self.held().entry(now, &key, limits, start)),
         }
     }
 
@@ -221,7 +260,8 @@ impl Rates {
         let mut shard = self.shard(tenant);
         let entry = shard.get_mut(tenant).and_then(|classes| classes.get_mut(class as usize));
         match entry.and_then(Option::as_mut) {
-            Some(entry) => entry.check(now, user, cost),
+            Some(entry) if now < self.until.load(Ordering::Acquire) => entry.check(now, user, cost),
+            Some(entry) => Err(entry.refuse()),
             None => Ok(()),
         }
     }
@@ -260,90 +300,4 @@ impl Rates {
         // A bucket is written whole, so what a panicking thread leaves is sound.
         self.shards.get(at).unwrap_or(first).lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-// --- one tenant and class ---
-
-impl Entry {
-    fn new(now: Nanos, limits: Limits, start: Start) -> Self {
-        let bucket = |limit| match start {
-            Start::Full => Bucket::full(),
-            Start::Empty => Bucket::empty(now, limit),
-        };
-        Self {
-            limits,
-            tenant: bucket(limits.tenant),
-            idle: limits.user.map_or(Bucket::full(), bucket),
-            users: HashMap::new(),
-            crowded: FEW,
-        }
-    }
-
-    fn set(&mut self, now: Nanos, limits: Limits) {
-        self.tenant = self.tenant.under(now, self.limits.tenant, limits.tenant);
-        match (self.limits.user, limits.user) {
-            (Some(old), Some(new)) => {
-                self.idle = self.idle.under(now, old, new);
-                for bucket in self.users.values_mut() {
-                    *bucket = bucket.under(now, old, new);
-                }
-            }
-            // Nobody's use was counted: there is no limit to keep to before now.
-            (None, Some(_)) => self.idle = Bucket::full(),
-            (_, None) => self.users.clear(),
-        }
-        self.limits = limits;
-    }
-
-    fn check(&mut self, now: Nanos, user: Option<&str>, cost: u32) -> Result<(), Refusal> {
-        let refusal = |whose, limit| move |retry_after: Option<Nanos>| Refusal { whose, limit, retry_after };
-        self.tenant = self.tenant.settled(now, self.limits.tenant);
-        let tenant = self.tenant.after(now, self.limits.tenant, cost);
-        let tenant = tenant.map_err(refusal(Whose::Tenant, self.limits.tenant));
-        let Some((user, limit)) = user.zip(self.limits.user) else {
-            self.tenant = tenant?;
-            return Ok(());
-        };
-        self.idle = self.idle.settled(now, limit);
-        let idle = self.idle;
-        let bucket = self.users.get_mut(user).map_or(idle, |bucket| {
-            *bucket = bucket.settled(now, limit);
-            *bucket
-        });
-        let of_user = bucket.after(now, limit, cost).map_err(refusal(Whose::User, limit));
-        let (tenant, of_user) = match (tenant, of_user) {
-            (Ok(tenant), Ok(of_user)) => (tenant, of_user),
-            (Err(one), Err(other)) => return Err(longer(one, other)),
-            (Err(refusal), _) | (_, Err(refusal)) => return Err(refusal),
-        };
-        self.tenant = tenant;
-        match self.users.get_mut(user) {
-            Some(place) => *place = of_user,
-            None => {
-                if self.users.len() >= self.crowded {
-                    self.prune(now);
-                }
-                self.users.insert(user.into(), of_user);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a user's bucket is as that of one who never came.
-    fn is_idle(&self, now: Nanos, bucket: Bucket) -> bool {
-        bucket.is_full(now) || bucket <= self.idle
-    }
-
-    fn prune(&mut self, now: Nanos) {
-        let idle = self.idle;
-        self.users.retain(|_, bucket| !bucket.is_full(now) && *bucket > idle);
-        self.crowded = self.users.len().saturating_mul(2).max(FEW);
-        self.users.shrink_to(self.crowded);
-    }
-}
-
-/// The refusal that lasts longer.
-fn longer(one: Refusal, other: Refusal) -> Refusal {
-    let lasts = |refusal: &Refusal| refusal.retry_after.unwrap_or(Nanos::MAX);
-    if lasts(&other) > lasts(&one) { other } else { one }
 }

@@ -1,4 +1,4 @@
-use fairness::rates::Limit;
+use fairness::rates::{Limit, Rates};
 use http::{Method, Uri};
 use model::{Member, NamespaceState, Subject, TENANT_LABEL, Tenant, TenantIndex, TenantRole};
 
@@ -66,6 +66,12 @@ fn limits(write: Limit, requests: u32) -> Arc<TenantLimits> {
     Arc::new(TenantLimits { rates, requests, streams: 1, bytes_per_second: None, page: None })
 }
 
+fn accounts(limits_of: LimitsOf) -> Accounts {
+    let start = Instant::now();
+    let rates = Timed::new(Rates::new(), move || u64::try_from(start.elapsed().as_nanos()).unwrap());
+    Accounts::new(limits_of, rates)
+}
+
 fn target(method: &str, path: &str) -> Target {
     Target::read(&method.parse::<Method>().unwrap(), &path.parse::<Uri>().unwrap()).unwrap()
 }
@@ -73,7 +79,7 @@ fn target(method: &str, path: &str) -> Target {
 #[test]
 fn users_of_a_tenant_share_what_it_may_do() {
     let shared = limits(Limit::per_second(1, 2), 100);
-    let accounts = Accounts::new(Arc::new(move |_| Arc::clone(&shared)));
+    let accounts = accounts(Arc::new(move |_| Arc::clone(&shared)));
     let write = target("POST", "/api/v1/namespaces/a/pods");
     let codes = ["alice", "robot", "eve", "alice", "bob"]
         .map(|name| accounts.admit("shop", &user(name, &[]), &write).err().map(|refusal| refusal.code));
@@ -88,7 +94,7 @@ fn users_of_a_tenant_share_what_it_may_do() {
 fn a_place_is_given_back_and_survives_new_limits() {
     let current = Arc::new(Mutex::new(limits(Limit::per_second(1_000, 1_000), 2)));
     let of = Arc::clone(&current);
-    let accounts = Accounts::new(Arc::new(move |_| Arc::clone(&of.lock().unwrap())));
+    let accounts = accounts(Arc::new(move |_| Arc::clone(&of.lock().unwrap())));
     let read = target("GET", "/version");
     let alice = user("alice", &[]);
     let first = accounts.admit("shop", &alice, &read).ok().unwrap();
@@ -109,7 +115,7 @@ fn a_place_is_given_back_and_survives_new_limits() {
 #[test]
 fn tenants_that_are_no_more_are_forgotten() {
     let shared = limits(Limit::per_second(1, 1), 1);
-    let accounts = Accounts::new(Arc::new(move |_| Arc::clone(&shared)));
+    let accounts = accounts(Arc::new(move |_| Arc::clone(&shared)));
     drop(accounts.admit("shop", &user("alice", &[]), &target("GET", "/version")));
     assert_eq!(accounts.retain(|tenant| tenant == "bank"), ["shop"]);
     assert!(accounts.accounts.lock().unwrap().is_empty());
@@ -125,7 +131,7 @@ async fn what_one_request_asks_several_times_waits_for_its_rate_or_is_told() {
         page: None,
     };
     let limits = Arc::new(limits);
-    let accounts = Accounts::new(Arc::new(move |_: &str| Arc::clone(&limits)));
+    let accounts = accounts(Arc::new(move |_: &str| Arc::clone(&limits)));
     let alice = user("alice", &[]);
     let list = Target::read(&Method::GET, &Uri::from_static("/api/v1/pods")).unwrap();
     let _place = accounts.admit("shop", &alice, &list).unwrap();
@@ -135,4 +141,21 @@ async fn what_one_request_asks_several_times_waits_for_its_rate_or_is_told() {
     assert_eq!(refusal.code, Code::GatewayRate);
     accounts.take("shop", &alice, Class::List, now + Duration::from_secs(60)).await.unwrap();
     accounts.take("bank", &alice, Class::List, now).await.unwrap();
+}
+
+#[test]
+fn who_would_wait_for_long_is_told_at_once() {
+    let slow = Limit { rate: fairness::rates::Rate::thousandths(1), burst: 1 };
+    for (limit, after) in [(slow, false), (Limit::per_second(1, 1), true)] {
+        let shared = limits(limit, 100);
+        let accounts = accounts(Arc::new(move |_| Arc::clone(&shared)));
+        let write = target("POST", "/api/v1/namespaces/a/pods");
+        drop(accounts.admit("shop", &user("alice", &[]), &write));
+        let refusal = accounts.admit("shop", &user("alice", &[]), &write).err().unwrap();
+        assert_eq!(
+            (refusal.status, refusal.retry_after.is_some()),
+            (http::StatusCode::TOO_MANY_REQUESTS, after)
+        );
+        assert!(refusal.message.contains("; the next one passes in "), "{}", refusal.message);
+    }
 }

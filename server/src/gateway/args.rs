@@ -8,6 +8,7 @@ use std::str::FromStr;
 use clap::Args;
 use fairness::rates::{Class, Limit, Limits, Rate};
 use gateway::TenantLimits;
+use tenancy::cluster::RATE_LEDGER;
 
 /// How tenants are served in front of the API server.
 #[derive(Debug, Clone, Args)]
@@ -31,6 +32,9 @@ pub struct GatewayArgs {
         default_value = "read=100:200,list=20:60,watch=20:100,write=50:100,event=20:100,token=20:50,exec=10:50"
     )]
     pub gateway_rates: Vec<ClassRate>,
+    /// The RateLedger of the gateways that have these rates together
+    #[arg(long, env = "BAILEY_GATEWAY_LEDGER", value_name = "NAME", default_value = "gateway", value_parser = ledger_name)]
+    pub gateway_ledger: String,
     /// How much of them one user may use, in percent
     #[arg(long, env = "BAILEY_GATEWAY_USER_PERCENT", value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub gateway_user_percent: u8,
@@ -87,6 +91,25 @@ impl GatewayArgs {
     }
 }
 
+/// The name of a ledger that is not the webhooks'.
+fn ledger_name(text: &str) -> Result<String, String> {
+    let part = |part: &str| {
+        let ends = [part.chars().next(), part.chars().next_back()];
+        ends.iter().all(|end| end.is_some_and(|end| end != '-'))
+            && part.chars().all(|found| matches!(found, 'a'..='z' | '0'..='9' | '-'))
+    };
+    if text == RATE_LEDGER {
+        return Err(
+            "that is the ledger of the webhooks, which count for themselves; take another name".to_owned()
+        );
+    }
+    if text.len() <= 253 && text.split('.').all(part) {
+        return Ok(text.to_owned());
+    }
+    Err("a name has small letters, digits, `-` and `.`, and begins and ends with a letter or digit"
+        .to_owned())
+}
+
 /// A rate of a class of requests, written `CLASS=RATE:BURST`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClassRate {
@@ -114,6 +137,16 @@ impl FromStr for ClassRate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ledger_has_a_name_of_its_own() {
+        assert_eq!(ledger_name("gateway").as_deref(), Ok("gateway"));
+        assert!(ledger_name("east-1.gateways").is_ok());
+        assert!(ledger_name("webhook").unwrap_err().contains("webhooks"));
+        for text in ["", "a/b", "A", "a..b", "-a", "a-", &"a".repeat(254)] {
+            assert!(ledger_name(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn rates_are_read_or_refused() {

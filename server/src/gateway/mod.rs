@@ -17,6 +17,7 @@ use gateway::{Gateway, GatewayMetrics, Parts, Settings};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tenancy::cluster::TenantsAlone;
+use tenancy::rates::RateShares;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -27,7 +28,8 @@ pub use args::{ClassRate, GatewayArgs};
 use crate::api_server;
 use crate::args::{Role, ServeArgs};
 use crate::listen;
-use crate::probes::{Probes, Readiness, router};
+use crate::probes::{Probes, Readiness, Sample, router};
+use crate::sample_rates::RateGauges;
 use crate::telemetry::Telemetry;
 use crate::tls::{Callers, Tls};
 
@@ -49,19 +51,27 @@ pub(crate) async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         kube::Config::infer().await.context("no cluster was found: set KUBECONFIG, or run inside one")?;
     let tenants = Arc::new(tenancy::cluster::follow_tenants(api_server::client(config.clone())?));
     let limits_of = rates::limits_of(args.gateway.limits(), tenants.rates.clone());
+    let limit = rates::limit_of(Arc::clone(&limits_of), tenants.tenants.clone());
+    let shares = Arc::new(tenants.share_rates(&args.gateway.gateway_ledger, limit));
     let gateway = Arc::new(Gateway::new(Parts {
         sender: upstream::sender(&config)?,
         issuers: issuers::read(args.gateway.gateway_issuers.as_deref())?,
         tenants: tenants.tenants.clone(),
         synced: tenants.synced.clone(),
         limits_of,
+        rates: shares.rates.clone(),
         settings: settings(&args),
         metrics: GatewayMetrics::register(&mut registry),
     }));
+    let busy = Arc::clone(&gateway);
+    shares.tell(Arc::new(move || rates::loads(&busy)));
     let stop = CancellationToken::new();
     let readiness = Arc::new(Readiness::default());
-    let servers = listeners(&args, registry, gateway, &readiness, &stop).await?;
-    let ended = run_until_stopped(servers, &tenants, &args, &readiness, &stop).await;
+    let sample = sample(&mut registry, Arc::clone(&gateway), Arc::clone(&shares));
+    let servers = listeners(&args, (registry, sample), gateway, &readiness, &stop).await?;
+    let ended = run_until_stopped(servers, (&tenants, &shares), &args, &readiness, &stop).await;
+    // Without an API server its part stays until the lease has run out.
+    let _late = tokio::time::timeout(crate::serve::GIVE_BACK, shares.leave()).await;
     drop(telemetry);
     ended
 }
@@ -79,10 +89,19 @@ fn settings(args: &ServeArgs) -> Settings {
     }
 }
 
+/// What is read, not counted.
+fn sample(registry: &mut Registry, gateway: Arc<Gateway>, shares: Arc<RateShares>) -> Sample {
+    let rates = RateGauges::register(registry);
+    Box::new(move || {
+        gateway.sample();
+        rates.read(&shares);
+    })
+}
+
 /// Everything is bound before anything serves, so that a taken port is an error at the start.
 async fn listeners(
     args: &ServeArgs,
-    mut registry: Registry,
+    (mut registry, sample): (Registry, Sample),
     gateway: Arc<Gateway>,
     readiness: &Arc<Readiness>,
     stop: &CancellationToken,
@@ -100,8 +119,6 @@ async fn listeners(
     };
     let (tenants, plain) = (bind(tenants).await?, bind(plain).await?);
     tracing::info!(gateway = %tenants.local_addr()?, http = %plain.local_addr()?, "listening");
-    let sampled = Arc::clone(&gateway);
-    let sample = Box::new(move || sampled.sample());
     let probes = Arc::new(Probes { readiness: Arc::clone(readiness), registry, sample });
     let mut servers = JoinSet::new();
     let in_force = move || Arc::clone(&tls.in_force().server);
@@ -113,7 +130,7 @@ async fn listeners(
 /// Waits for a signal or for a task that ends, then stops in order: unready, then drained.
 async fn run_until_stopped(
     mut servers: JoinSet<()>,
-    tenants: &TenantsAlone,
+    (tenants, shares): (&TenantsAlone, &RateShares),
     args: &ServeArgs,
     readiness: &Readiness,
     stop: &CancellationToken,
@@ -121,9 +138,11 @@ async fn run_until_stopped(
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     readiness.wait_for("tenants are being listed");
-    let mut synced = tenants.synced.clone();
+    let (mut synced, mut shared) = (tenants.synced.clone(), shares.ready.clone());
     let ready = async {
-        if synced.wait_for(|synced| *synced).await.is_ok() {
+        let listed = synced.wait_for(|synced| *synced).await.is_ok();
+        readiness.wait_for("the other gateways are giving this one its part of the rates");
+        if shared.wait_for(|shared| *shared).await.is_ok() && listed {
             readiness.loaded.store(true, Ordering::Release);
             tracing::info!("ready");
         }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fairness::rates::ByTenant;
-use gateway::{LimitsOf, TenantLimits};
+use gateway::{Gateway, LimitsOf, TenantLimits};
+use model::TenantIndex;
+use tenancy::rates::{LimitOf, Load};
 use tokio::sync::watch;
 
 /// What was made of the rates as they are: the same value as long as they are the same.
@@ -25,6 +27,22 @@ pub(super) fn limits_of(flags: TenantLimits, rates: watch::Receiver<Arc<ByTenant
         }
         made.limits.get(tenant).map_or_else(|| Arc::clone(&flags), Arc::clone)
     })
+}
+
+/// The rate of each tenant, as ledgers ask for it.
+pub(super) fn limit_of(limits_of: LimitsOf, tenants: watch::Receiver<Arc<TenantIndex>>) -> LimitOf {
+    Arc::new(move |tenant, class| {
+        tenants.borrow().tenant(tenant)?;
+        Some((*limits_of(tenant).rates.get(class as usize)?)?.tenant)
+    })
+}
+
+/// What each tenant does here, as ledgers tell it.
+pub(super) fn loads(gateway: &Gateway) -> Vec<(String, Load)> {
+    let load = |(tenant, [under_way, streams], bytes): (String, [u32; 2], u64)| {
+        (tenant, Load { under_way, streams, bytes })
+    };
+    gateway.loads().into_iter().map(load).collect()
 }
 
 impl Made {

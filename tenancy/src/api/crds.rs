@@ -10,6 +10,7 @@ use super::hostname::HostnameClaim;
 use super::isolation::IsolationProfile;
 use super::ledger::QuotaLedger;
 use super::policy::Policy;
+use super::rate_ledger::RateLedger;
 use super::request::QuotaRequest;
 use super::tenant::Tenant;
 
@@ -31,6 +32,7 @@ pub fn crds() -> Result<Vec<Value>, serde_json::Error> {
         GrantLedger::crd(),
         QuotaRequest::crd(),
         FairnessClass::crd(),
+        RateLedger::crd(),
     ];
     kinds.iter().map(finish).collect()
 }

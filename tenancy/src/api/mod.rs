@@ -18,6 +18,7 @@ pub mod hostname;
 pub mod isolation;
 pub mod ledger;
 pub mod policy;
+pub mod rate_ledger;
 pub mod request;
 pub mod rules;
 mod schema;

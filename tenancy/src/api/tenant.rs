@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::budget::Quota;
+use super::fairness_class::Rates;
 use super::schema;
 
 /// Users who share namespaces of their own.
@@ -185,12 +186,27 @@ pub struct TenantStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1_000))]
     pub quota: Vec<QuotaStatus>,
+    /// How often it may do what, by its class; absent where it is in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fairness: Option<FairnessStatus>,
     /// Ready: every namespace has its walls. WithinBudget: nothing is used beyond the budget.
     /// GrantsStand: ResourceQuotas hold the budget in every namespace, where they are to.
     /// FairnessClassFound: the class that it names is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// The class that a tenant is in.
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FairnessStatus {
+    /// The class in force: its own, that of the nearest tenant above that names one, or the default one.
+    #[schemars(length(max = 40))]
+    pub class: String,
+    /// How often the tenant may do what, over all its namespaces; without a limit where not given.
+    #[serde(default)]
+    pub rates: Rates,
 }
 
 /// How a budget of one resource stands.

@@ -33,6 +33,7 @@ use crate::budgets::{self, Budgets};
 use crate::controllers;
 use crate::fairness;
 use crate::hostnames::{self, Hostnames};
+use crate::rates::{self, RateShares};
 use crate::status::{self, StatusReport, StatusWriter};
 use crate::tasks::{Task, Tasks};
 pub use front_proxy::{FrontProxy, FrontProxyWatch};
@@ -46,6 +47,9 @@ pub(crate) use exceptions::All as AllExceptions;
 pub(crate) use holdings::host_kinds;
 pub(crate) use objects::{Observed, ObservedObjects};
 pub(crate) use retry::{Retry, api_message, http_status, map_event, shown, watch_pauses};
+
+/// The ledger of rates that all webhooks share.
+pub const RATE_LEDGER: &str = "webhook";
 
 /// How the cluster is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +82,8 @@ pub struct Cluster {
     pub tenants_synced: watch::Receiver<bool>,
     /// How often tenants may do what.
     pub rates: watch::Receiver<Arc<::fairness::rates::ByTenant>>,
+    /// What of it this replica may let pass.
+    pub rate_shares: RateShares,
     /// What tenants may have, and what is left of it.
     pub budgets: Budgets,
     /// The exceptions that were approved; whether one is over is for the clock.
@@ -159,7 +165,12 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
         writer
     });
     let synced = lookups.synced();
+    let limits = of_tenants.rates.clone();
+    let limit: rates::LimitOf =
+        Arc::new(move |tenant, class| Some(limits.borrow().get(tenant)?.get(&class)?.tenant));
+    let rate_shares = rates::start(reader.clone(), RATE_LEDGER, limit, &tasks);
     Cluster {
+        rate_shares,
         budgets,
         sources: handles.sources,
         synced,

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::lookups::Lookups;
 use super::tenants::Tenants;
+use crate::rates::{self, LimitOf, RateShares};
 use crate::tasks::{Task, Tasks};
 
 /// The most objects of one list request.
@@ -23,6 +24,7 @@ pub struct TenantsAlone {
     pub rates: watch::Receiver<Arc<ByTenant>>,
     /// Whether they are listed.
     pub synced: watch::Receiver<bool>,
+    client: Client,
     tasks: Tasks,
     _lookups: Lookups,
     _watch: Task,
@@ -33,12 +35,13 @@ pub fn follow_tenants(client: Client) -> TenantsAlone {
     let tasks = Tasks::new();
     let lookups = Lookups::new(client.clone(), PAGE, tasks.clone());
     lookups.set_kinds(&BTreeSet::new());
-    let (tenants, handles) = Tenants::new(client, &lookups);
+    let (tenants, handles) = Tenants::new(client.clone(), &lookups);
     let watch = tasks.spawn("tenants", tenants.run());
     TenantsAlone {
         tenants: handles.index,
         rates: handles.rates,
         synced: handles.synced,
+        client,
         tasks,
         _lookups: lookups,
         _watch: watch,
@@ -46,6 +49,11 @@ pub fn follow_tenants(client: Client) -> TenantsAlone {
 }
 
 impl TenantsAlone {
+    /// Shares rates with all who name the same ledger.
+    pub fn share_rates(&self, ledger: &str, limit: LimitOf) -> RateShares {
+        rates::start(self.client.clone(), ledger, limit, &self.tasks)
+    }
+
     /// Waits until a task has ended by itself, and says which; the process should end then.
     pub async fn failed(&self) -> String {
         self.tasks.failed().await

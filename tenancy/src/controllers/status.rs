@@ -104,6 +104,7 @@ fn status(index: &TenantIndex, tenant: &Tenant, faults: &Faults, now: Timestamp)
         observed_generation: generation,
         namespaces: namespaces.iter().take(LISTED).map(|name| (*name).to_owned()).collect(),
         quota: Vec::new(),
+        fairness: None,
         namespace_count: u32::try_from(namespaces.len()).unwrap_or(u32::MAX),
         conditions: vec![Condition {
             type_: READY.to_owned(),

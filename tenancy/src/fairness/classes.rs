@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fairness::apf::plan::Class;
 use fairness::rates::ByTenant;
 
-use crate::api::fairness_class::FairnessClass;
+use crate::api::fairness_class::{FairnessClass, Rates};
 use crate::api::tenant::Tenant;
 
 /// The classes of a cluster, as far as they can be in force.
@@ -84,6 +84,11 @@ impl<'a> Classes<'a> {
             Some((named, false)) => Membership { class: self.default, missing: Some(named) },
             None => Membership { class: self.default, missing: None },
         }
+    }
+
+    /// How often each tenant of a class in force may do what.
+    pub fn rates_of(&self, class: &str) -> Option<&'a Rates> {
+        self.usable.get(class).map(|(class, _)| &class.spec.rates)
     }
 
     /// How often each of these tenants may do what; those without a limit are left out.

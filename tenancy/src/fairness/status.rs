@@ -1,4 +1,5 @@
-//! Says in the status of classes how they stand, and in that of tenants where they name one that is not there.
+//! Says in the status of classes how they stand, and in that of tenants which one they are in and where they name one that
+//! is not there.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use super::observed::{Kind, Observed, place};
 use super::proposal::{Proposal, Tenants};
 use super::write::MANAGER;
 use crate::api::fairness_class::{FairnessClass, FairnessClassStatus};
-use crate::api::tenant::Tenant;
+use crate::api::tenant::{FairnessStatus, Tenant};
 use crate::status::write_status;
 
 /// The condition of tenants.
@@ -208,8 +209,15 @@ fn tenant_status(name: &str, tenant: &Tenant, from: &Tenants<'_>, moment: Timest
     let conditions = tenant.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let last = conditions.iter().find(|condition| condition.type_ == FOUND);
     let own = tenant.spec.fairness_class.as_deref();
+    let fairness = membership.class.map(|class| FairnessStatus {
+        class: class.to_owned(),
+        rates: from.classes.rates_of(class).cloned().unwrap_or_default(),
+    });
+    let told = tenant.status.as_ref().and_then(|status| status.fairness.as_ref()) == fairness.as_ref();
     let (holds, reason, message) = match (own, membership.missing, membership.class) {
-        (None, None, _) => return last.map(|_| json!({"conditions": []})),
+        (None, None, _) => {
+            return (last.is_some() || !told).then(|| json!({"conditions": [], "fairness": fairness}));
+        }
         (Some(_), None, class) => {
             let class = class.unwrap_or_default();
             (true, "Found", format!("its requests count as FairnessClass `{class}` says"))
@@ -229,7 +237,7 @@ fn tenant_status(name: &str, tenant: &Tenant, from: &Tenants<'_>, moment: Timest
         }
     };
     let wanted = condition(FOUND, holds, reason, message, tenant.metadata.generation, last, moment);
-    (last != Some(&wanted)).then(|| json!({"conditions": [wanted]}))
+    (last != Some(&wanted) || !told).then(|| json!({"conditions": [wanted], "fairness": fairness}))
 }
 
 fn condition(
@@ -314,7 +322,8 @@ mod tests {
 
     #[test]
     fn a_tenant_is_told_once_and_what_no_longer_holds_is_taken_back() {
-        let all = classes(&[("gold", json!({}))]);
+        let write = json!({"tenant": {"requests": 5, "burst": 9}});
+        let all = classes(&[("gold", json!({"rates": {"write": write}}))]);
         let mut tenants = tenants(&[("shop", json!({"fairnessClass": "gold"}))]);
         let (classes, namespaces) = (Classes::of(&all), BTreeMap::new());
         let mut said = Vec::new();
@@ -322,12 +331,15 @@ mod tests {
             tenants.get_mut("shop").unwrap().spec.fairness_class = class.map(str::to_owned);
             let from = Tenants { classes: &classes, tenants: &tenants, namespaces: &namespaces };
             let status = tenant_status("shop", &tenants["shop"], &from, Timestamp::UNIX_EPOCH);
-            said.push(status.as_ref().map(|status| status["conditions"].as_array().unwrap().len()));
+            said.push(status.as_ref().map(|status| {
+                let burst = status["fairness"]["rates"]["write"]["tenant"]["burst"].as_u64();
+                (status["conditions"].as_array().unwrap().len(), burst)
+            }));
             if let Some(status) = status {
                 tenants.get_mut("shop").unwrap().status = Some(serde_json::from_value(status).unwrap());
             }
         }
-        assert_eq!(said, [Some(1), None, Some(0), None]);
+        assert_eq!(said, [Some((1, Some(9))), None, Some((0, None)), None]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use quota::ledger::NAMESPACES;
 
 use super::budgets::{BudgetLine, with_granted};
 use super::fault::{Fault, Refuser};
+use super::rates::RateLine;
 use super::requests::RequestEntry;
 use super::session::Session;
 use super::tenants::TenantSummary;
@@ -84,6 +85,10 @@ pub struct Limits {
     pub namespace_limit: Option<u32>,
     /// What the tenant may have at once, and what is granted beside it.
     pub budget: Vec<BudgetLine>,
+    /// The class of fairness; `None` where it is in none, or nobody has said yet.
+    pub fairness_class: Option<String>,
+    /// How often the tenant may do what.
+    pub rates: Vec<RateLine>,
     /// The name of the isolation profile.
     pub profile: String,
     /// What the profile says; `None` where there is none of the name, or the user may not read it.
@@ -226,6 +231,8 @@ impl Session {
             prefix: tenant.prefix.clone(),
             namespace_limit: tenant.limit,
             budget,
+            fairness_class: tenant.fairness_class.clone(),
+            rates: tenant.rates.clone(),
             profile,
             isolation,
             namespaces,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::budgets::{BudgetLine, Declared};
 use super::fault::Fault;
 use super::identity::{Names, TenantRights, Whoami};
+use super::rates::{Fairness, RateLine};
 use super::session::Session;
 use crate::api::tenant::QuotaStatus;
 
@@ -56,6 +57,12 @@ pub struct TenantSummary {
     /// What of its budgets is used, a few seconds behind.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub budget_use: Vec<QuotaStatus>,
+    /// The class of fairness that it is in; `None` where it is in none, or nobody has said yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fairness_class: Option<String>,
+    /// How often it may do what.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<RateLine>,
     /// Its isolation profile; `None` for the one that every tenant has.
     pub isolation_profile: Option<String>,
     /// Whether it may not grow.
@@ -98,6 +105,7 @@ struct Status {
     namespaces: Vec<String>,
     namespace_count: u32,
     quota: Vec<QuotaStatus>,
+    fairness: Option<Fairness>,
     conditions: Vec<Condition>,
 }
 
@@ -213,6 +221,7 @@ fn summary(object: &DynamicObject, me: &Whoami, rights: &TenantRights) -> Result
         |error| Fault::Failed(format!("the tenant `{name}` is not one that can be read: {error}"));
     let stored: Stored = serde_json::from_value(object.data.clone()).map_err(unreadable)?;
     let members: Vec<_> = stored.spec.members.iter().map(entry).collect();
+    let (fairness_class, rates) = stored.status.fairness.map(Fairness::shown).unzip();
     let ready = stored.status.conditions.into_iter().find(|condition| condition.r#type == "Ready");
     Ok(TenantSummary {
         role: role(&name, &members, me, rights),
@@ -224,6 +233,8 @@ fn summary(object: &DynamicObject, me: &Whoami, rights: &TenantRights) -> Result
         limit: stored.spec.namespaces.limit,
         budget: stored.spec.quota.lines(),
         budget_use: stored.status.quota,
+        fairness_class,
+        rates: rates.unwrap_or_default(),
         isolation_profile: stored.spec.isolation_profile,
         suspended: stored.spec.suspended,
         ready: ready.as_ref().and_then(|condition| match condition.status.as_str() {
@@ -283,6 +294,7 @@ mod tests {
                 "newer": 1,
             },
             "status": {
+                "fairness": {"class": "gold", "rates": {"write": {"tenant": {"requests": 5, "burst": 9}}}},
                 "namespaceCount": 2, "namespaces": ["physics-a", "physics-b"],
                 "conditions": [{"type": "Ready", "status": "True", "message": "all is well"}],
             },
@@ -300,6 +312,7 @@ mod tests {
     fn a_tenant_is_read_with_fields_that_are_not_known_and_without_those_that_are_missing() {
         let seen = seen_by("alice", &[], Names::These([].into()));
         assert_eq!((seen.prefix.as_str(), seen.limit, seen.ready), ("physics-", Some(3), Some(true)));
+        assert_eq!((seen.fairness_class.as_deref(), seen.rates.len()), (Some("gold"), 1));
         assert_eq!(seen.members.last().map(|member| member.role.as_str()), Some("viewer"));
         let bare = serde_json::from_value(json!({"metadata": {"name": "bare"}})).unwrap();
         let rights = TenantRights { read: Names::All, change: Names::All, list: true };

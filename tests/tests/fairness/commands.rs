@@ -1,8 +1,8 @@
-//! `bailey fairness plan` against a cluster.
+//! `bailey fairness plan`, `bailey top tenants` and `kubectl tenant limits` against a cluster.
 
 use serde_json::{Value, json};
-use tests::command::{Said, bailey};
-use tests::{ADMIN, ALICE};
+use tests::command::{Said, bailey, tenant};
+use tests::{ADMIN, ALICE, World, give_namespace};
 
 use crate::Flows;
 
@@ -41,4 +41,53 @@ async fn the_plan_shows_what_is_missing_and_nothing_once_it_is_there() {
     assert!(refused.code == 1 && refused.error.contains("only administrators"), "{refused:?}");
     assert_eq!(bailey(ADMIN, &["fairness", "plan", "--files", "/nowhere"]).code, 3);
     assert_eq!(bailey(ADMIN, &["fairness", "plan", "--concurrency", "none"]).code, 2);
+}
+
+#[tokio::test]
+async fn who_asks_most_is_seen_and_members_see_what_they_may() {
+    let flows = Flows::new().await;
+    let limit =
+        json!({"tenant": {"requests": 1, "seconds": 1000, "burst": 2}, "user": {"requests": 3, "burst": 4}});
+    flows.class("seen-writes", json!({"rates": {"write": limit}})).await.unwrap();
+    let members = "[{kind: User, name: alice, role: owner}]";
+    let spec = format!("{{fairnessClass: seen-writes, members: {members}, namespaces: {{prefix: ''}}}}");
+    let _tenant = flows.tenant("seen", &spec).await;
+    give_namespace(World::shared(), "seen", "seen-one").await;
+    let limits = Said::until(
+        || tenant(ALICE, &["limits", "--tenant", "seen", "-o", "json"]),
+        |said| said.code == 0 && said.json()["fairnessClass"] == "seen-writes",
+    )
+    .await;
+    let line =
+        json!({"class": "write", "tenant": "1 in 1000 s", "burst": 2, "user": "3 a second", "userBurst": 4});
+    assert_eq!(limits.json()["rates"], json!([line]));
+    let text = tenant(ALICE, &["limits", "--tenant", "seen"]);
+    assert!(text.text.contains("1 in 1000 s") && text.text.contains("EACH USER"), "{text:?}");
+
+    // She asks until she is refused, and again; soon the replica tells so.
+    let ask = || World::shared().kubectl(ALICE, &["create", "configmap", "of-many", "--namespace=seen-one"]);
+    let top = Said::until(
+        || {
+            for _ in 0..4 {
+                ask();
+            }
+            bailey(ADMIN, &["top", "tenants", "--ledger", "webhook", "-o", "json"])
+        },
+        |said| {
+            let found = said.json();
+            let tenants = found[0]["tenants"].as_array().cloned().unwrap_or_default();
+            tenants.iter().any(|busy| busy["tenant"] == "seen" && busy["refused"].as_f64() > Some(0.0))
+        },
+    )
+    .await;
+    let found = top.json();
+    let busy = found[0]["tenants"].as_array().unwrap().iter().find(|busy| busy["tenant"] == "seen").unwrap();
+    assert_eq!(busy["classes"]["write"], busy["asked"], "{busy}");
+    assert!(bailey(ADMIN, &["top", "tenants"]).text.starts_with("LEDGER"));
+
+    let refused = bailey(ALICE, &["top", "tenants"]);
+    assert!(refused.code == 1 && refused.error.contains("only administrators"), "{refused:?}");
+    let unknown = bailey(ADMIN, &["top", "tenants", "--ledger", "nowhere"]);
+    assert!(unknown.code == 3 && unknown.error.contains("there are `webhook`"), "{unknown:?}");
+    assert_eq!(bailey(ADMIN, &["top", "tenants", "--limit", "0"]).code, 2);
 }

@@ -5,6 +5,7 @@ mod commands;
 mod flows;
 mod rates;
 mod replicas;
+mod sharing;
 mod upkeep;
 
 use http::header::AUTHORIZATION;

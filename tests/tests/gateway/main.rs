@@ -10,6 +10,7 @@ mod limits;
 mod lists;
 mod outage;
 mod rights;
+mod sharing;
 mod streams;
 mod wire;
 

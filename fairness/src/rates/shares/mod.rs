@@ -1,30 +1,38 @@
-//! One limit over several replicas: each has a part of it, and the parts never sum to more.
+//! The limits of tenants over several replicas: each has a part of every one, and the parts never sum to more.
 //!
-//! What each replica has is persisted in one value, [`Grants`], that changes by compare-and-swap. Every replica writes
-//! its own part only, again and again: a part lasts for a lease.
+//! What each replica has is persisted in one value, the [`Ledger`], that changes by compare-and-swap. A replica has the
+//! same part of every limit, its *base*, but for those that are named, where demand decides. So what is persisted grows
+//! with the limits that are asked for more than evenly, and not with tenants.
 //!
-//! **Guarantee.** At every moment the parts in use sum to at most the limit, in rate and in burst, whichever replicas
-//! crash, stop for a while or start, and whichever writes fail, take place unnoticed, or take place late. Why:
-//! 1. The parts in a persisted value that have not run out sum to at most the limit: a replica raises its part only by
-//!    what all others leave, in a value that is written only where none of them has changed ([`Share::draft`]).
+//! **Guarantee.** At every moment the parts in use of each limit sum to at most the limit, in rate and in burst, whichever
+//! replicas crash, stop for a while or start, and whichever writes fail, take place unnoticed, or take place late. Why:
+//! 1. The parts in a persisted value sum to at most the limit: a replica raises its part only by what all others leave, in
+//!    a value that is written only where none of them has changed ([`Replica::draft`]). When it raises its base, it looks
+//!    at each limit that others name.
 //! 2. A replica uses no more than is persisted as its part: a lower part is used before it is written, a higher one
-//!    once it is known to be written ([`Share::wrote`]).
-//! 3. A part runs out for its holder at its end, and for others a *skew* later. Clocks differ by less.
+//!    once it is known to be written ([`Replica::wrote`]).
+//! 3. A replica uses its part for a *lease* from before its last write, on its own clock. Others drop it from the value
+//!    when they saw no new write of it for longer than that, on theirs ([`Terms`]). So what calendars say plays no part:
+//!    it is enough that no clock goes a third faster than another.
 //!
 //! With [`Rates`](super::Rates), which starts a raised burst empty, it follows that the requests that pass everywhere
 //! together in any time `t` are at most `burst + rate x t`: no replica's bucket holds more than its part, and what is
-//! moved to another one arrives empty.
+//! moved to another one arrives empty. Only who finds a ledger in which nobody has anything begins with full buckets: the
+//! last replica stopped in order, or there was none. So each end of *all* replicas gives a tenant its burst again.
 //!
-//! An administrator who lowers a limit is obeyed as the replicas write the next time, within a lease.
+//! While a changed limit is not known to all replicas, some keep to the old one; of a lower one, named parts are lowered
+//! with the next write.
 //!
-//! *Split.* Every replica computes the same parts from the persisted demands: an eighth of the limit is spread evenly,
-//! so that nobody has nothing; then everyone gets what it asks for, the smallest demands first (max-min fairness); the
-//! rest is spread evenly. A burst is whole requests, in proportion to the rate: of a burst smaller than the number of
-//! replicas some have none.
+//! *Split.* Every replica computes the same parts of a named limit from the persisted demands ([`split`]): an eighth is
+//! spread evenly, so that nobody has nothing; then everyone gets what it asks for, the smallest demands first (max-min
+//! fairness); the rest is spread evenly. A burst is whole requests, in proportion to the rate: of a burst smaller than the
+//! number of replicas some have none, until they ask.
 //!
-//! Source: O'Neil's escrow method (1986); leases of Gray and Cheriton (1989). Cost: O(n log n) in the replicas, for a
-//! write every fraction of a lease.
+//! Source: O'Neil's escrow method (1986); leases of Gray and Cheriton (1989). Cost: a draft takes time in the named limits
+//! and the replicas; a write each part of a lease, and when a demand changes by a sixteenth.
 
+mod demand;
+mod replica;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -32,111 +40,124 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use demand::Demands;
+pub use replica::{Draft, Replica};
 pub use split::split;
 
-use super::{Limit, Nanos, Rate};
+use super::{Class, Limit, Nanos, Rate};
 
-/// What one replica has of a limit.
+/// Which limit: a tenant's for a class of requests.
+pub type Key = (Arc<str>, Class);
+
+/// A base of everything. All numbers of replicas up to 16 divide it.
+pub const WHOLE: u32 = 720_720;
+
+/// How many limits are named at most by all replicas together: what is asked for more than evenly beyond that stays split
+/// evenly.
+pub const MOST_PARTS: usize = 5_000;
+
+/// What a replica has of a named limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grant {
+pub struct Part {
     /// Its part.
-    pub part: Limit,
-    /// What it was asked for.
+    pub limit: Limit,
+    /// What it was asked for, in sixteenths of the limit.
     pub demand: Rate,
-    /// When it runs out.
-    pub until: Nanos,
 }
 
-/// What all replicas have of a limit, by their names.
-pub type Grants = BTreeMap<Arc<str>, Grant>;
+/// What one replica has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Member {
+    /// How often it has written: others see by this that it is alive.
+    pub renewals: u64,
+    /// Its part of every limit that it does not name, of [`WHOLE`].
+    pub base: u32,
+    /// Its parts of those that it names.
+    pub parts: BTreeMap<Key, Part>,
+}
 
-/// How long parts last.
+impl Member {
+    /// What it has of a limit.
+    fn part(&self, key: &Key, limit: Limit) -> Limit {
+        self.parts.get(key).map_or_else(|| based(limit, self.base), |part| part.limit)
+    }
+
+    fn holding(&self) -> Holding {
+        let parts = self.parts.iter().map(|(key, part)| (key.clone(), part.limit)).collect();
+        Holding { base: self.base, parts }
+    }
+}
+
+/// What all replicas have, by their names.
+pub type Ledger = BTreeMap<Arc<str>, Member>;
+
+/// How long parts last, on the clock of whoever looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// From when it is written, on the clock that replicas share.
+    /// For how long a replica uses what it has, from before its last write.
     pub lease: Nanos,
-    /// By how much the clocks of two replicas differ at most.
-    pub skew: Nanos,
+    /// After how long without a write others take it: a third longer, so that clocks may go differently.
+    pub gone: Nanos,
 }
 
-/// One replica's part of a limit.
-#[derive(Debug, Clone)]
-pub struct Share {
-    me: Arc<str>,
-    terms: Terms,
-    /// What may be used, and until when.
-    held: Limit,
-    until: Nanos,
-    /// What was drafted last.
-    drafted: Option<Grant>,
+/// What a replica may use.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holding {
+    base: u32,
+    parts: BTreeMap<Key, Limit>,
 }
 
-/// What a replica wants to write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draft {
-    /// The whole value, to replace the one it was made from, and only that.
-    pub grants: Grants,
-    mine: Grant,
-}
-
-impl Share {
-    /// The share of the replica of this name, which differs from all others, also from those before a restart.
-    pub fn new(me: &str, terms: Terms) -> Self {
-        Self { me: me.into(), terms, held: Limit::NONE, until: 0, drafted: None }
+impl Holding {
+    /// All of every limit.
+    pub const fn whole() -> Self {
+        Self { base: WHOLE, parts: BTreeMap::new() }
     }
 
-    /// What may be used now.
-    pub fn held(&self, now: Nanos) -> Limit {
-        if now < self.until { self.held } else { Limit::NONE }
+    /// Nothing.
+    pub const fn none() -> Self {
+        Self { base: 0, parts: BTreeMap::new() }
     }
 
-    /// When it runs out, if nothing is written before.
-    pub const fn until(&self) -> Nanos {
-        self.until
-    }
-
-    /// Drafts the next value from the one that is persisted. What may be used is lowered at once where the draft
-    /// lowers it; so use [`Share::held`] again before the draft is written.
-    pub fn draft(&mut self, now: Nanos, limit: Limit, seen: &Grants, demand: Rate) -> Draft {
-        let mut grants = seen.clone();
-        grants.retain(|name, grant| {
-            // Others' clocks may be behind.
-            *name == self.me || now < grant.until.saturating_add(self.terms.skew)
-        });
-        let before =
-            grants.remove(&self.me).filter(|grant| now < grant.until).map_or(Limit::NONE, |grant| grant.part);
-        let sum = |part: fn(&Grant) -> u64| -> u64 {
-            grants.values().fold(0, |sum, grant| sum.saturating_add(part(grant)))
-        };
-        let free_rate =
-            limit.rate.as_thousandths().saturating_sub(sum(|grant| grant.part.rate.as_thousandths()));
-        let free_burst = u64::from(limit.burst).saturating_sub(sum(|grant| u64::from(grant.part.burst)));
-        let demands: Vec<(&str, Rate)> =
-            grants.iter().map(|(name, grant)| (&**name, grant.demand)).chain([(&*self.me, demand)]).collect();
-        let fair = split(limit, &demands).last().copied().unwrap_or(Limit::NONE);
-        // INVARIANT: lower than before, or within what the others leave.
-        let rate = next(before.rate.as_thousandths(), fair.rate.as_thousandths(), free_rate);
-        let burst = next(u64::from(before.burst), u64::from(fair.burst), free_burst);
-        let part = Limit { rate: Rate::thousandths(rate), burst: u32::try_from(burst).unwrap_or(u32::MAX) };
-        let mine = Grant { part, demand, until: now.saturating_add(self.terms.lease) };
-        self.held.rate = self.held.rate.min(part.rate);
-        self.held.burst = self.held.burst.min(part.burst);
-        self.drafted = Some(mine);
-        grants.insert(Arc::clone(&self.me), mine);
-        Draft { grants, mine }
-    }
-
-    /// Takes in that a draft was written. Where that is not known, or it was not, nothing is to be said: draft again.
-    /// Then what was drafted before is void.
-    pub fn wrote(&mut self, draft: &Draft) {
-        if self.drafted.take_if(|drafted| *drafted == draft.mine).is_some() {
-            self.held = draft.mine.part;
-            self.until = draft.mine.until;
+    /// Of this limit. It is at most the limit.
+    pub fn part(&self, key: &Key, limit: Limit) -> Limit {
+        match self.parts.get(key) {
+            Some(part) => part.least(limit),
+            None => based(limit, self.base),
         }
     }
+
+    /// The part of every limit that is not named, of [`WHOLE`].
+    pub const fn base(&self) -> u32 {
+        self.base
+    }
+
+    /// Its part of a limit, where it names it.
+    pub fn named_part(&self, key: &Key) -> Option<Limit> {
+        self.parts.get(key).copied()
+    }
+
+    /// The limits of which it has another part than the base.
+    pub fn named(&self) -> impl Iterator<Item = &Key> {
+        self.parts.keys()
+    }
+
+    /// What is in both: of a limit that is not known nothing, where one of them names it.
+    fn least(&self, other: &Self, limit: impl Fn(&Key) -> Option<Limit>) -> Self {
+        let of = |key: &Key| {
+            let part = limit(key).map(|limit| self.part(key, limit).least(other.part(key, limit)));
+            (key.clone(), part.unwrap_or(Limit::NONE))
+        };
+        let parts = self.parts.keys().chain(other.parts.keys()).map(of).collect();
+        Self { base: self.base.min(other.base), parts }
+    }
 }
 
-/// The next amount: down to the fair one, or up to it as far as there is room.
-fn next(before: u64, fair: u64, free: u64) -> u64 {
-    if fair <= before { fair } else { fair.min(free).max(before) }
+/// So much of a limit, of [`WHOLE`].
+fn based(limit: Limit, base: u32) -> Limit {
+    let of = |amount: u64| -> u64 {
+        let part = u128::from(amount).saturating_mul(u128::from(base.min(WHOLE)));
+        u64::try_from(part.checked_div(u128::from(WHOLE)).unwrap_or_default()).unwrap_or(u64::MAX)
+    };
+    let burst = u32::try_from(of(limit.burst.into())).unwrap_or(u32::MAX);
+    Limit { rate: Rate::thousandths(of(limit.rate.as_thousandths())), burst }
 }

@@ -184,3 +184,55 @@ fn threads_together_pass_what_one_would() {
     assert_eq!(passed, 1_000);
     assert_eq!(rates.standing(0, "acme", Class::Write).unwrap().left, 0);
 }
+
+#[test]
+fn a_replica_has_its_part_and_nothing_after_its_lease() {
+    let rates = Rates::shared();
+    let contract = Limits { tenant: Limit::per_second(10, 20), user: Some(Limit::per_second(2, 5)) };
+    rates.set(0, "acme", Class::Write, contract, Start::Full);
+    let refusal = rates.check(0, "acme", Class::Write, None, 1).unwrap_err();
+    assert_eq!((refusal.limit, refusal.part), (contract.tenant, Limit::NONE));
+    assert_eq!(refusal.retry(), Some(SOON));
+    assert_eq!(rates.check(0, "acme", Class::Read, None, 1), Ok(()), "what has no limit passes");
+    // Nobody had anything before: the whole burst is there.
+    rates.hold(0, &Holding::whole(), 10 * SECOND, Start::Full);
+    assert_eq!(passing(&rates, 0, None), 20);
+    rates.hold(0, &Holding::none(), 10 * SECOND, Start::Empty);
+    let refusal = rates.check(SECOND, "acme", Class::Write, Some("eve"), 1).unwrap_err();
+    assert_eq!(refusal.retry(), Some(SOON), "it may have some later");
+    // Elsewhere it may have been used: it begins empty, and fills up.
+    rates.hold(SECOND, &Holding::whole(), 10 * SECOND, Start::Empty);
+    assert_eq!((passing(&rates, SECOND, None), passing(&rates, 2 * SECOND, None)), (0, 10));
+    assert_eq!(passing(&rates, 10 * SECOND - 1, Some("eve")), 5);
+    assert_eq!(passing(&rates, 10 * SECOND, None), 0, "its lease is over");
+    rates.hold(10 * SECOND, &Holding::whole(), 20 * SECOND, Start::Empty);
+    assert_eq!(passing(&rates, 10 * SECOND, None), 15);
+    // Who comes later may have been elsewhere before this replica had its part.
+    let left = |tenant: &str, now| {
+        rates.set(now, tenant, Class::Write, contract, Start::Full);
+        rates.standing(now, tenant, Class::Write).unwrap().left
+    };
+    assert_eq!((left("other", 2 * SECOND), left("late", 3 * SECOND)), (10, 20));
+}
+
+#[test]
+fn what_was_asked_is_taken_note_of_once() {
+    let rates = rates(limits(Limit::per_second(10, 2)));
+    let limited = Limits { user: Some(Limit::per_second(1, 1)), ..limits(Limit::per_second(10, 5)) };
+    rates.set(0, "users", Class::List, limited, Start::Full);
+    assert_eq!(passing(&rates, 0, None), 2);
+    assert!(rates.check(0, "users", Class::List, Some("eve"), 1).is_ok());
+    assert!(rates.check(0, "users", Class::List, Some("eve"), 1).is_err());
+    let mut uses = rates.take_uses();
+    uses.sort_by(|one, other| one.0.cmp(&other.0));
+    let key = |tenant: &str, class| (Arc::from(tenant), class);
+    let of_users = Use { asked: 2, refused: 1, short: false };
+    assert_eq!(
+        uses,
+        [
+            (key("acme", Class::Write), Use { asked: 3, refused: 1, short: true }),
+            (key("users", Class::List), of_users)
+        ]
+    );
+    assert_eq!(rates.take_uses(), []);
+}
