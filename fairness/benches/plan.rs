@@ -1,5 +1,6 @@
 //! Question: with 10,000 tenants, every twentieth of five namespaces, what does it cost to make a plan, to compare it
-//! with what is there, and to find a request's flow, as the server does for each request?
+//! with what is there, and to find a request's flow, as the server does for each request? Also where every tenant names the
+//! sender, who asks about no namespace of theirs.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -37,7 +38,9 @@ fn plans(c: &mut Criterion) {
     for tenants in [1_000, 10_000] {
         let inputs = inputs(tenants);
         let wanted = plan(&inputs).unwrap();
-        println!("{} FlowSchemas for {tenants} tenants", wanted.schemas.len());
+        let rules = wanted.schemas.iter().flat_map(|schema| &schema.spec.rules);
+        let subjects: usize = rules.map(|rules| rules.subjects.len()).sum();
+        println!("{} FlowSchemas with {subjects} subjects for {tenants} tenants", wanted.schemas.len());
         group.bench_function(format!("make/{tenants} tenants"), |b| b.iter(|| plan(black_box(&inputs))));
         group.bench_function(format!("compare/{tenants} tenants"), |b| {
             b.iter(|| diff(black_box(&wanted), &wanted.levels, &wanted.schemas, 100));
@@ -47,6 +50,15 @@ fn plans(c: &mut Criterion) {
         let request = Request { user: &last, groups: &["system:authenticated"], verb: "get", about };
         group.bench_function(format!("classify/{tenants} tenants"), |b| {
             b.iter(|| classify(black_box(&wanted.schemas), &request));
+        });
+        let mut named = inputs;
+        for tenant in &mut named.tenants {
+            tenant.groups.push("everybody".to_owned());
+        }
+        let named = plan(&named).unwrap();
+        let request = Request { groups: &["everybody"], ..request };
+        group.bench_function(format!("classify somebody whom all name/{tenants} tenants"), |b| {
+            b.iter(|| classify(black_box(&named.schemas), &request));
         });
     }
     group.finish();

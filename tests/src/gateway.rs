@@ -63,6 +63,12 @@ impl Gateway {
         self.component.kill();
     }
 
+    /// The process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.component.pid()
+    }
+
     /// The address of an endpoint's path.
     #[must_use]
     pub fn url(&self, path: &str) -> String {

@@ -368,6 +368,39 @@ async fn administrators_create_suspend_export_and_draw_tenants() {
 }
 
 #[tokio::test]
+async fn a_tenant_is_created_in_its_fairness_class_and_exported_with_it() {
+    let world = World::shared();
+    let create = ["tenant", "create", "cli-classy", "--fairness-class", "cli-gold"];
+    let said = bailey(ADMIN, &create);
+    let expected = "error: there is no FairnessClass `cli-gold`: `kubectl get fairnessclasses` lists them\n";
+    assert_eq!((said.code, said.error.as_str()), (3, expected));
+    let admin = Objects::new(world.client(ADMIN).await);
+    let class = json!({
+        "apiVersion": "bailey.dev/v1alpha1", "kind": "FairnessClass", "metadata": {"name": "cli-gold"},
+        "spec": {"weight": 3, "priorityLevel": {"shares": 60}},
+    });
+    admin.apply(&class).await.unwrap();
+    let said = bailey(ADMIN, &create);
+    assert_eq!(said.text, "tenant.bailey.dev/cli-classy created\n", "{said:?}");
+
+    let exported = bailey(ADMIN, &["tenant", "export", "cli-classy"]);
+    let documents = tests::documents(&exported.text);
+    let of = |kind: &str| documents.iter().find(|object| object["kind"] == kind).unwrap();
+    assert_eq!(of("Tenant")["spec"]["fairnessClass"], "cli-gold");
+    assert_eq!((documents.len(), &of("FairnessClass")["spec"]["weight"]), (2, &json!(3)), "{exported:?}");
+    // Applied it changes nothing; where the class is gone, it comes back.
+    let before = admin.get(&class).await.unwrap().metadata;
+    world.access().apply(&exported.text).unwrap();
+    assert_eq!(admin.get(&class).await.unwrap().metadata.generation, before.generation);
+    admin.delete(&class).await.unwrap();
+    assert_eq!(tests::documents(&bailey(ADMIN, &["tenant", "export", "cli-classy"]).text).len(), 1);
+    world.access().apply(&exported.text).unwrap();
+    let after = admin.get(&class).await.unwrap();
+    assert_eq!(after.data["spec"]["priorityLevel"]["shares"], 60);
+    assert_ne!(after.metadata.uid, before.uid);
+}
+
+#[tokio::test]
 async fn members_see_what_was_refused_and_why_and_strangers_do_not() {
     Tenant::create("cli-told", "{members: [{kind: User, name: alice, role: owner}]}").await;
     Said::until(|| tenant(ALICE, &["show", "cli-told"]), |said| said.code == 0).await;

@@ -172,7 +172,7 @@ pub fn samples(module_digest: &str) -> Result<Vec<(String, String)>> {
     filled.collect()
 }
 
-/// The sample tenants.
+/// The sample tenants and their fairness classes.
 ///
 /// # Errors
 /// When the file cannot be read.

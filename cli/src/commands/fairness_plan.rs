@@ -89,10 +89,12 @@ struct Level {
 struct Tenant {
     name: String,
     class: String,
-    /// dedicated, shared, pooled, open or none.
+    /// dedicated, shared, pooled, open, or none: in no class, or without a namespace.
     place: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     shard: Option<u32>,
+    /// How many subjects its FlowSchemas have for it.
+    subjects: usize,
 }
 
 pub(super) async fn run(args: &PlanArgs, out: &mut impl Write, colour: bool) -> anyhow::Result<Exit> {
@@ -128,6 +130,7 @@ fn planned(found: &Configuration, proposal: &Proposal, concurrency: u32) -> anyh
             shard: place
                 .filter(|place| matches!(place.kind, PlaceKind::Shared | PlaceKind::Pooled))
                 .map(|place| place.shard),
+            subjects: place.map_or(0, |place| place.subjects),
         });
     }
     let all = proposal.plan.warnings.iter().chain(&proposal.narrow);
@@ -239,10 +242,11 @@ fn tenants(planned: &Planned, colour: bool) -> String {
             other => Cell::coloured(other, Colour::Doubtful),
         };
         let shard = tenant.shard.map(|shard| shard.to_string()).unwrap_or_default();
-        vec![Cell::plain(&tenant.name), Cell::plain(&tenant.class), place, Cell::plain(shard)]
+        let subjects = Cell::plain(tenant.subjects.to_string());
+        vec![Cell::plain(&tenant.name), Cell::plain(&tenant.class), place, Cell::plain(shard), subjects]
     });
     let rows: Vec<_> = rows.collect();
-    Table::new(&["TENANT", "CLASS", "PLACE", "SHARD"], colour).render(&rows)
+    Table::new(&["TENANT", "CLASS", "PLACE", "SHARD", "SUBJECTS"], colour).render(&rows)
 }
 
 #[cfg(test)]
@@ -274,6 +278,9 @@ items:
   kind: Tenant
   metadata: {name: lost}
   spec: {fairnessClass: platinum}
+- apiVersion: v1
+  kind: Namespace
+  metadata: {name: shop-web, labels: {bailey.dev/tenant: shop}}
 ";
 
     async fn run_with(file: &str, arguments: &[&str]) -> anyhow::Result<String> {
@@ -293,8 +300,8 @@ items:
         let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert!(rows.contains(&vec!["create", "flowschema/bailey.tenant.shop"]), "{text}");
         assert!(rows.contains(&vec!["tenants-gold", "class", "60", "113", "56", "226", "17"]), "{text}");
-        assert!(rows.contains(&vec!["shop", "gold", "dedicated", "-"]), "{text}");
-        assert!(rows.contains(&vec!["lost", "-", "none", "-"]), "{text}");
+        assert!(rows.contains(&vec!["shop", "gold", "dedicated", "-", "4"]), "{text}");
+        assert!(rows.contains(&vec!["lost", "-", "none", "-", "0"]), "{text}");
         assert!(
             text.contains(
                 "warning: tenant `lost` names class `platinum`, which is not there, and no default"
@@ -308,13 +315,19 @@ items:
     async fn programs_have_the_objects_and_another_server_has_other_seats() {
         let arguments = ["-o", "json", "--concurrency", "6000", "--service-account", "ops:gate"];
         let found: Value = serde_json::from_str(&run_with(FILE, &arguments).await.unwrap()).unwrap();
-        let own =
-            found["changes"].as_array().unwrap().iter().find(|line| line["name"] == "bailey.own").unwrap();
-        let subject = &own["object"]["spec"]["rules"][0]["subjects"][0];
+        let changes = found["changes"].as_array().unwrap();
+        let change = |name: &str| changes.iter().find(|line| line["name"] == name).unwrap();
+        let subject = &change("bailey.own")["object"]["spec"]["rules"][0]["subjects"][0];
         assert_eq!(subject["serviceAccount"], json!({"namespace": "ops", "name": "gate"}));
         let gold = found["levels"].as_array().unwrap().iter().find(|level| level["name"] == "tenants-gold");
         assert_eq!(gold.unwrap()["seats"], 1_125);
-        assert_eq!(found["tenants"][1], json!({"name": "shop", "class": "gold", "place": "dedicated"}));
+        let shop = json!({"name": "shop", "class": "gold", "place": "dedicated", "subjects": 4});
+        assert_eq!(found["tenants"][1], shop);
+        // Whom the tenant names counts in its namespaces, and its service accounts everywhere.
+        let rules = &change("bailey.tenant.shop")["object"]["spec"]["rules"];
+        let (named, accounts) = (&rules[0]["resourceRules"][0], &rules[1]["resourceRules"][0]);
+        assert_eq!((&named["namespaces"], &named["clusterScope"]), (&json!(["shop-web"]), &Value::Null));
+        assert_eq!((&accounts["namespaces"], &accounts["clusterScope"]), (&json!(["*"]), &json!(true)));
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ pub enum TenantCommand {
     Resume(NameArgs),
     /// Give existing namespaces to a tenant
     Adopt(AdoptArgs),
-    /// Write a tenant, its namespaces and its isolation profile as YAML that can be applied elsewhere
+    /// Write a tenant, its namespaces, its isolation profile and its fairness class as YAML that can be applied elsewhere
     Export(NameArgs),
     /// Draw who may do what in a tenant's namespaces
     Graph(GraphArgs),
@@ -40,6 +40,9 @@ pub struct CreateArgs {
     /// Its IsolationProfile; without it, the one named `default`
     #[arg(long)]
     profile: Option<String>,
+    /// Its FairnessClass; without it, the default one
+    #[arg(long, value_name = "CLASS")]
+    fairness_class: Option<String>,
     /// The most namespaces; without it, no limit
     #[arg(long)]
     limit: Option<u32>,
@@ -95,8 +98,8 @@ pub(super) async fn run(command: TenantCommand, out: &mut impl Write, colour: bo
 
 async fn create(args: CreateArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     let session = args.connect.open(None).await?;
-    let CreateArgs { name, owners, profile, limit, prefix, .. } = args;
-    let tenant = NewTenant { name, owners, profile, limit, prefix };
+    let CreateArgs { name, owners, profile, fairness_class, limit, prefix, .. } = args;
+    let tenant = NewTenant { name, owners, profile, fairness_class, limit, prefix };
     session.create_tenant(&tenant).await?;
     writeln!(out, "tenant.bailey.dev/{} created", one_line(&tenant.name))?;
     if tenant.owners.is_empty() {

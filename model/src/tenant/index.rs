@@ -123,14 +123,15 @@ impl TenantIndex {
         self.name_for(namespace)
     }
 
-    /// The tenant at whose cost a user's request goes: that of the namespace, where the user belongs to it, else the first by
-    /// name that the user belongs to. A request into the namespace of somebody else costs its sender.
+    /// The tenant at whose cost a user's request goes: that of the namespace, where the user belongs to it, else that in whose
+    /// namespace a service account lives, whoever else names it, else the first by name that the user belongs to. A request
+    /// into the namespace of somebody else costs its sender.
     pub fn payer(&self, user: &UserInfo, namespace: Option<&str>) -> Option<&str> {
         let roles = self.roles_of(user);
         let home = self.home_of(user).filter(|tenant| self.tenant(tenant).is_some());
         let own = |tenant: &&str| home == Some(*tenant) || roles.keys().any(|role| self.holds(role, tenant));
         let named = namespace.and_then(|namespace| self.name_for(namespace)).filter(own);
-        named.or_else(|| roles.keys().next().copied()).or(home)
+        named.or(home).or_else(|| roles.keys().next().copied())
     }
 
     /// In which tenants a user has a role, and which: the highest that the user or one of their groups has.
@@ -208,6 +209,22 @@ mod tests {
         let index = TenantIndex::new([tenant("alpha", &members)], []);
         assert_eq!(index.roles_of(&user("system:serviceaccount:ci:deployer", &[])).len(), 1);
         assert!(index.roles_of(&user("deployer", &["staff", "ci:deployer"])).is_empty());
+    }
+
+    #[test]
+    fn an_account_is_at_the_cost_of_its_own_tenant_whoever_names_it() {
+        let robot = Subject::ServiceAccount { namespace: "shop-web".into(), name: "robot".into() };
+        let tenants = [tenant("bank", &[(robot, TenantRole::Editor)]), tenant("shop", &[])];
+        let namespaces = [("bank-web", "bank"), ("shop-web", "shop")].map(|(name, tenant)| {
+            let labels = BTreeMap::from([(TENANT_LABEL.to_owned(), tenant.to_owned())]);
+            (name.to_owned(), Arc::new(NamespaceState::of(labels)))
+        });
+        let index = TenantIndex::new(tenants, namespaces);
+        let robot = user("system:serviceaccount:shop-web:robot", &[]);
+        for namespace in [None, Some("shop-web"), Some("elsewhere")] {
+            assert_eq!(index.payer(&robot, namespace), Some("shop"), "{namespace:?}");
+        }
+        assert_eq!(index.payer(&robot, Some("bank-web")), Some("bank"));
     }
 
     #[test]

@@ -102,27 +102,18 @@ fn inputs(from: &Tenants<'_>, own: &[Subject]) -> Option<Inputs> {
     let tenants = from.tenants.iter().filter_map(|(name, tenant)| {
         let class = from.classes.membership(name, from.tenants).class?;
         let namespaces = namespaces.remove(name.as_str()).unwrap_or_default();
-        Some(with_members(name, class, tenant, namespaces, from.namespaces))
+        Some(with_members(name, class, tenant, namespaces))
     });
     let tenants = tenants.collect();
     Some(Inputs { tenants, own: own.to_vec(), ..Inputs::new(classes) })
 }
 
-/// A tenant with those who act for it: its own members. Owners of a tenant above act for that one.
-fn with_members(
-    name: &str,
-    class: &str,
-    tenant: &Tenant,
-    namespaces: Vec<String>,
-    homes: &BTreeMap<String, String>,
-) -> plan::Tenant {
+/// A tenant with those who act for it: its own members, and not owners of a tenant above it.
+fn with_members(name: &str, class: &str, tenant: &Tenant, namespaces: Vec<String>) -> plan::Tenant {
     let of_kind = |kind: MemberKind| tenant.spec.members.iter().filter(move |member| member.kind == kind);
     let names = |kind| of_kind(kind).map(|member| member.name.clone()).collect();
     let accounts = of_kind(MemberKind::ServiceAccount).filter_map(|member| {
-        let namespace = member.namespace.clone()?;
-        // One that lives in a tenant's namespace acts for that tenant, whoever else names it.
-        let at_home = homes.contains_key(&namespace);
-        (!at_home).then(|| Account { namespace, name: member.name.clone() })
+        Some(Account { namespace: member.namespace.clone()?, name: member.name.clone() })
     });
     plan::Tenant {
         name: name.to_owned(),
@@ -159,8 +150,8 @@ mod tests {
         Live { levels: proposal.plan.levels.clone(), schemas: proposal.plan.schemas.clone() }
     }
 
-    fn flow(live: &Live, user: &str, groups: &[&str]) -> String {
-        let about = About::Resource { group: "", resource: "pods", namespace: "shop-web" };
+    fn flow(live: &Live, user: &str, groups: &[&str], namespace: &str) -> String {
+        let about = About::Resource { group: "", resource: "pods", namespace };
         let request = Request { user, groups, verb: "get", about };
         classify(&live.schemas, &request).map(|flow| flow.schema.clone()).unwrap_or_default()
     }
@@ -179,12 +170,25 @@ mod tests {
             &Live::default(),
         );
         let live = written(&found);
-        assert_eq!(flow(&live, "sue", &[]), "bailey.tenant.shop");
-        assert_eq!(flow(&live, "tom", &["shop-staff"]), "bailey.tenant.shop");
-        assert_eq!(flow(&live, "system:serviceaccount:shop-web:ci", &[]), "bailey.tenant.shop");
-        assert_eq!(flow(&live, "system:serviceaccount:builds:ci", &[]), "bailey.tenant.bank");
-        assert_eq!(flow(&live, "system:serviceaccount:bailey-system:bailey", &[]), "bailey.own");
-        assert_eq!(flow(&live, "carol", &[]), "");
+        let web = |user: &str, groups: &[&str]| flow(&live, user, groups, "shop-web");
+        assert_eq!(web("sue", &[]), "bailey.tenant.shop");
+        assert_eq!(web("tom", &["shop-staff"]), "bailey.tenant.shop");
+        assert_eq!(web("system:serviceaccount:shop-web:ci", &[]), "bailey.tenant.shop");
+        assert_eq!(web("system:serviceaccount:bailey-system:bailey", &[]), "bailey.own");
+        assert_eq!(web("carol", &[]), "");
+        // Outside of its namespaces an account is still the tenant's, and nobody else is.
+        let builds = "system:serviceaccount:builds:ci";
+        assert_eq!(
+            (web(builds, &[]), flow(&live, builds, &[], "bank-db")),
+            (String::new(), "bailey.tenant.bank".into())
+        );
+        for elsewhere in ["", "bank-db"] {
+            assert_eq!(flow(&live, "sue", &[], elsewhere), "");
+            assert_eq!(
+                flow(&live, "system:serviceaccount:shop-web:ci", &[], elsewhere),
+                "bailey.tenant.shop"
+            );
+        }
     }
 
     #[test]

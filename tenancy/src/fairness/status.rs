@@ -168,13 +168,11 @@ fn warnings(class: &str, now: &Situation<'_>) -> (bool, &'static str, String) {
 fn is_about(warning: &Warning, class: &str, from: &Tenants<'_>) -> bool {
     let is_in = |tenant: &String| from.classes.membership(tenant, from.tenants).class == Some(class);
     match warning {
-        Warning::NoSubject { tenant }
-        | Warning::UnknownClass { tenant, .. }
+        Warning::UnknownClass { tenant, .. }
         | Warning::ReservedSubject { tenant, .. }
         | Warning::InvalidAccount { tenant, .. }
         | Warning::Split { tenant, .. }
         | Warning::Pooled { tenant } => is_in(tenant),
-        Warning::SharedSubject { tenants, .. } => tenants.iter().any(is_in),
         Warning::Narrow { level, .. } => from
             .classes
             .planned_as(class)
@@ -279,11 +277,12 @@ mod tests {
             ("tiny", json!({"priorityLevel": {"shares": 1}})),
         ]);
         let tenants = tenants(&[
-            ("empty", json!({"fairnessClass": "gold"})),
+            ("odd", json!({"fairnessClass": "gold", "members": [{"kind": "User", "name": "*"}]})),
             ("shop", json!({"fairnessClass": "tiny", "members": [{"kind": "User", "name": "sue"}]})),
             ("lost", json!({"fairnessClass": "platinum"})),
         ]);
-        let (classes, namespaces) = (Classes::of(&all), BTreeMap::new());
+        let namespaces = BTreeMap::from([("shop-web".to_owned(), "shop".to_owned())]);
+        let classes = Classes::of(&all);
         let from = Tenants { classes: &classes, tenants: &tenants, namespaces: &namespaces };
         let server = Server { seats: DEFAULT_SERVER_SEATS, version: ServerVersion::From134 };
         let proposal = propose(&from, &[], &Live::default(), server).unwrap();
@@ -298,9 +297,12 @@ mod tests {
             failed: &failed,
         };
         let (_, reason, gold) = warnings("gold", &now);
-        assert!(reason == "LookAt" && gold.contains("tenant `empty`") && !gold.contains("tiny"), "{gold}");
+        assert!(
+            reason == "LookAt" && gold.contains("tenant `odd` names `*`") && !gold.contains("tiny"),
+            "{gold}"
+        );
         let (_, _, tiny) = warnings("tiny", &now);
-        assert!(tiny.contains("level `tenants-tiny`") && !tiny.contains("`empty`"), "{tiny}");
+        assert!(tiny.contains("level `tenants-tiny`") && !tiny.contains("`odd`"), "{tiny}");
         assert!([&gold, &tiny].iter().all(|text| text.contains("nobody is named as Bailey")));
 
         // Its two levels, and the two FlowSchemas of its tenant.

@@ -23,6 +23,8 @@ pub struct NewTenant {
     pub owners: Vec<Subject>,
     /// Its isolation profile.
     pub profile: Option<String>,
+    /// Its fairness class.
+    pub fairness_class: Option<String>,
     /// The most namespaces.
     pub limit: Option<u32>,
     /// What their names begin with.
@@ -42,8 +44,17 @@ impl Session {
     /// Creates a tenant.
     ///
     /// # Errors
-    /// When it is refused, or there already.
+    /// When it is refused, or there already, or its fairness class is not there: it would count as the default one.
     pub async fn create_tenant(&self, tenant: &NewTenant) -> Result<(), Fault> {
+        if let Some(class) = &tenant.fairness_class {
+            let found = self.own("FairnessClass").get(class).await;
+            found.map_err(|error| match self.fault(&error) {
+                Fault::NotFound(_) => Fault::NotFound(format!(
+                    "there is no FairnessClass `{class}`: `kubectl get fairnessclasses` lists them"
+                )),
+                other => other.or(HINT),
+            })?;
+        }
         let object: DynamicObject = serde_json::from_value(manifest(tenant))
             .map_err(|error| Fault::Failed(format!("the tenant cannot be written: {error}")))?;
         let created = self.own("Tenant").create(&PostParams::default(), &object).await;
@@ -119,6 +130,7 @@ fn manifest(tenant: &NewTenant) -> Value {
         spec.insert("namespaces".to_owned(), rules.into());
     }
     spec.extend(tenant.profile.clone().map(|profile| ("isolationProfile".to_owned(), profile.into())));
+    spec.extend(tenant.fairness_class.clone().map(|class| ("fairnessClass".to_owned(), class.into())));
     json!({
         "apiVersion": format!("{GROUP}/{VERSION}"), "kind": "Tenant", "metadata": {"name": tenant.name}, "spec": spec,
     })
@@ -136,6 +148,7 @@ mod tests {
             name: "physics".into(),
             owners: vec!["user:alice".parse().unwrap(), "sa:ci/x".parse().unwrap()],
             profile: Some("lab".into()),
+            fairness_class: Some("gold".into()),
             limit: Some(3),
             prefix: Some(String::new()),
         };
@@ -146,6 +159,7 @@ mod tests {
             ],
             "namespaces": {"prefix": "", "limit": 3},
             "isolationProfile": "lab",
+            "fairnessClass": "gold",
         });
         assert_eq!(manifest(&whole)["spec"], expected);
     }

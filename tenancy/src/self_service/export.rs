@@ -13,18 +13,19 @@ use crate::api::{GROUP, VERSION};
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 impl Session {
-    /// The isolation profile of a tenant, where it has one, the tenant itself, and its namespaces: what somebody
-    /// wrote of them, and not what the cluster adds.
+    /// The isolation profile and the fairness class of a tenant, where it names them, the tenant itself, and its
+    /// namespaces: what somebody wrote of them, and not what the cluster adds.
     ///
     /// # Errors
     /// When there is no such tenant, or the user may not list namespaces.
     pub async fn export(&self, name: &str) -> Result<Vec<Value>, Fault> {
         let tenant = self.stored_tenant(name).await?;
-        let profile = tenant.data.pointer("/spec/isolationProfile").and_then(Value::as_str);
         let mut objects = Vec::new();
-        if let Some(profile) = profile {
-            match self.own("IsolationProfile").get(profile).await {
-                Ok(found) => objects.push(own(&found, "IsolationProfile")),
+        for (field, kind) in [("isolationProfile", "IsolationProfile"), ("fairnessClass", "FairnessClass")] {
+            let named = tenant.data.get("spec").and_then(|spec| spec.get(field)).and_then(Value::as_str);
+            let Some(named) = named else { continue };
+            match self.own(kind).get(named).await {
+                Ok(found) => objects.push(own(&found, kind)),
                 Err(error) => match self.fault(&error) {
                     // The tenant says so in its status.
                     Fault::NotFound(_) => {}

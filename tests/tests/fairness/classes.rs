@@ -23,10 +23,11 @@ async fn a_class_that_goes_is_replaced_by_the_default_one_and_a_tenant_that_goes
     // Its own world: the default class holds for the tenants of other tests too.
     let world = World::start();
     let flows = Flows::of(&world).await;
-    let path = "/api/v1/namespaces/default/pods/x";
+    let (path, plain) = ("/api/v1/namespaces/named-web/pods/x", "/api/v1/namespaces/plain-web/pods/x");
     let member = |name: &str| format!("members: [{{kind: User, name: {name}-ann}}]");
     let named = flows.tenant("named", &format!("{{fairnessClass: gold, {}}}", member("named"))).await;
-    flows.tenant("plain", &format!("{{{}}}", member("plain"))).await;
+    let unprotected = format!("{{{}, deletion: {{protected: false}}}}", member("plain"));
+    flows.tenant("plain", &unprotected).await;
     let message = until_said(&named, "ClassMissing").await;
     assert!(message.contains("no FairnessClass `gold` in force and no default one"), "{message}");
     // Without a class there is nothing of Bailey's.
@@ -35,15 +36,15 @@ async fn a_class_that_goes_is_replaced_by_the_default_one_and_a_tenant_that_goes
     flows.class("gold", json!({"priorityLevel": {"shares": 60}, "weight": 3})).await.unwrap();
     flows.until_goes("named-ann", &[], path, &Went::to("bailey.tenant.named", "tenants-gold")).await;
     assert!(until_said(&named, "Found").await.contains("`gold`"));
-    assert_eq!(flows.went("plain-ann", &[], path).await, Went::to("global-default", "global-default"));
+    assert_eq!(flows.went("plain-ann", &[], plain).await, Went::to("global-default", "global-default"));
 
     flows.class("standard", json!({"default": true})).await.unwrap();
-    flows.until_goes("plain-ann", &[], path, &Went::to("bailey.tenant.plain", "tenants-standard")).await;
+    flows.until_goes("plain-ann", &[], plain, &Went::to("bailey.tenant.plain", "tenants-standard")).await;
     flows.class("second", json!({"default": true})).await.unwrap();
     // Of two default classes the first by name counts.
-    flows.until_goes("plain-ann", &[], path, &Went::to("bailey.tenant.plain", "tenants-second")).await;
+    flows.until_goes("plain-ann", &[], plain, &Went::to("bailey.tenant.plain", "tenants-second")).await;
     flows.admin.delete(&class("second", json!({}))).await.unwrap();
-    flows.until_goes("plain-ann", &[], path, &Went::to("bailey.tenant.plain", "tenants-standard")).await;
+    flows.until_goes("plain-ann", &[], plain, &Went::to("bailey.tenant.plain", "tenants-standard")).await;
 
     flows.until_class("gold", "Ready", "InSync").await;
     let status = flows.admin.get(&class("gold", json!({}))).await.unwrap().data["status"].clone();

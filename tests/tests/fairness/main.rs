@@ -13,7 +13,7 @@ use kube::Client;
 use kube::api::DynamicObject;
 use kube::client::Body;
 use serde_json::{Value, json};
-use tests::{ADMIN, Objects, Tenant, World, until, until_some};
+use tests::{ADMIN, Objects, Tenant, World, give_namespace, until, until_some};
 
 pub(crate) const FLOW: &str = "flowcontrol.apiserver.k8s.io/v1";
 
@@ -68,9 +68,11 @@ impl<'a> Flows<'a> {
         .await
     }
 
-    /// A tenant in a class, with these members and more fields; gives its object.
+    /// A tenant with this spec, and its namespace `NAME-web`; gives its object.
     pub(crate) async fn tenant(&self, name: &str, spec: &str) -> Tenant {
-        Tenant::create_in(self.world, name, spec).await
+        let tenant = Tenant::create_in(self.world, name, spec).await;
+        give_namespace(self.world, name, &format!("{name}-web")).await;
+        tenant
     }
 
     pub(crate) async fn get(&self, kind: &str, name: &str) -> Option<DynamicObject> {

@@ -32,7 +32,21 @@ async fn an_owner_creates_a_namespace_and_rules_in_it() {
 async fn the_sample_tenants_are_as_up_describes_them() {
     let world = World::shared();
     let samples = xtask::install::sample_tenants().unwrap();
-    tests::Objects::new(world.client(ADMIN).await).apply_all(&samples).await;
+    let admin = tests::Objects::new(world.client(ADMIN).await);
+    admin.apply_all(&samples).await;
+    for object in tests::documents(&samples) {
+        let condition = match object["kind"].as_str() {
+            Some("FairnessClass") => "Ready",
+            Some("Tenant") => "FairnessClassFound",
+            _ => continue,
+        };
+        until("classes are in force, and tenants are in theirs", async || {
+            let found = admin.get(&object).await.unwrap();
+            let conditions = found.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            conditions.iter().any(|said| said["type"] == condition && said["status"] == "True")
+        })
+        .await;
+    }
     until_may_create(ALICE, "team-a-web").await;
     assert!(world.kubectl(ALICE, &["create", "namespace", "team-a-web"]).status.success());
     until("alice works in the namespace she was given", async || {

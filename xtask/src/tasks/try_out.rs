@@ -34,6 +34,9 @@ Ask for an exception from the Rego policy, and approve it as the administrator:
 
 Your tenant, its members and limits, and what would be admitted: kubectl tenant whoami (and --help)
 
+What each tenant gets of the API server, as the administrator:
+  {bailey} fairness plan --kubeconfig {admin}
+
 To be bob, the owner of the tenant team-b, who may do nothing here:
   export KUBECONFIG={bob}
 

@@ -178,7 +178,9 @@ fn install_samples(access: &Access, modules: &Path) -> Result<()> {
         access.run(&["wait", "--for=condition=Ready", "--timeout=15s", "--all", kind])?;
     }
     access.apply(&install::sample_tenants()?)?;
-    access.run(&["wait", "--for=condition=Ready", "--timeout=15s", "--all", "tenants.bailey.dev"])?;
+    for kind in ["tenants.bailey.dev", "fairnessclasses.bailey.dev"] {
+        access.run(&["wait", "--for=condition=Ready", "--timeout=15s", "--all", kind])?;
+    }
     let arguments = ["get", "serviceaccount", "default", "--namespace", try_out::NAMESPACE];
     access.run_until(Duration::from_secs(20), &arguments).map(drop)
 }

@@ -13,13 +13,13 @@ pub struct Tenant {
     pub name: String,
     /// The name of its class.
     pub class: String,
-    /// Users who act for it.
+    /// Users who act for it in its namespaces.
     pub users: Vec<String>,
-    /// Groups that act for it.
+    /// Groups that act for it in its namespaces.
     pub groups: Vec<String>,
-    /// Its namespaces, whose service accounts act for it.
+    /// Its namespaces, whose service accounts act for it everywhere. None is another tenant's.
     pub namespaces: Vec<String>,
-    /// Service accounts of other namespaces that act for it.
+    /// Service accounts that act for it in its namespaces. One of another tenant's namespace never does.
     pub accounts: Vec<Account>,
 }
 

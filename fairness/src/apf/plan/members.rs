@@ -1,116 +1,162 @@
-//! Who acts for each tenant.
+//! Who acts for each tenant, and where.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::inputs::{Bounds, Class, Inputs, Tenant};
+use super::inputs::{Account, Bounds, Class, Inputs, Tenant};
 use super::{PlaceKind, Warning, names};
 use crate::apf::objects::Subject;
 
-/// How many bytes of subjects one FlowSchema has at most: a third of what etcd takes in one request.
+/// How many bytes of subjects and namespaces one FlowSchema has at most: a third of what etcd takes in one request.
 pub const MAX_SUBJECT_BYTES: usize = 512 * 1024;
 
-/// What a rule takes beside its subjects, in bytes.
-pub(super) const RULE_BYTES: usize = 512;
+/// What a rule takes beside them, in bytes.
+const RULE_BYTES: usize = 512;
 
-/// A tenant with its class and subjects.
+/// A tenant with its class and those who act for it.
 pub(super) struct Member<'a> {
     pub(super) tenant: &'a Tenant,
     pub(super) class: &'a Class,
-    /// Its namespaces, as far as there can be such.
+    /// Its namespaces, as far as there can be such: at least one.
     pub(super) namespaces: BTreeSet<&'a str>,
-    /// In order, each once, in chunks of at most [`MAX_SUBJECT_BYTES`].
-    pub(super) chunks: Vec<Vec<Subject>>,
+    /// Whom it names: they act for it in its namespaces.
+    named: BTreeSet<Subject>,
+    /// The service accounts of its namespaces: they act for it wherever they ask.
+    accounts: BTreeSet<Subject>,
 }
 
-/// The tenants that have subjects, by name.
+/// Requests of a tenant that one rule matches, in at most [`MAX_SUBJECT_BYTES`].
+pub(super) struct Reach {
+    /// Who asks: in order, each once.
+    pub(super) subjects: Vec<Subject>,
+    /// About which namespaces; `None` where it does not matter.
+    pub(super) namespaces: Option<Vec<String>>,
+}
+
+impl Reach {
+    /// How many bytes its rule takes at most.
+    pub(super) fn size(&self) -> usize {
+        let namespaces: usize = self.namespaces.iter().flatten().map(|name| name_size(name)).sum();
+        self.subjects.iter().map(size).sum::<usize>().saturating_add(namespaces).saturating_add(RULE_BYTES)
+    }
+}
+
+impl Member<'_> {
+    /// All requests that are its own.
+    pub(super) fn all(&self) -> Vec<Reach> {
+        let mut all = reaches(&self.namespaces, &self.named);
+        all.extend(self.anywhere());
+        all
+    }
+
+    /// Those about its namespaces.
+    pub(super) fn inside(&self) -> Vec<Reach> {
+        reaches(&self.namespaces, &self.named.union(&self.accounts).cloned().collect())
+    }
+
+    /// Those of its service accounts.
+    pub(super) fn anywhere(&self) -> Vec<Reach> {
+        let chunks =
+            chunks(self.accounts.iter().cloned(), MAX_SUBJECT_BYTES.saturating_sub(RULE_BYTES), size);
+        chunks.into_iter().map(|subjects| Reach { subjects, namespaces: None }).collect()
+    }
+
+    /// How many subjects its FlowSchemas have for it.
+    pub(super) fn subjects(&self, kind: PlaceKind) -> usize {
+        let (named, accounts) = (self.named.len(), self.accounts.len());
+        let once = match kind {
+            PlaceKind::Dedicated | PlaceKind::Pooled => {
+                // Once for nearly every tenant.
+                let times = namespace_chunks(self.namespaces.iter().copied()).len();
+                named.saturating_mul(times).saturating_add(accounts)
+            }
+            // Its accounts in its namespace, and elsewhere.
+            PlaceKind::Shared => named.saturating_add(accounts.saturating_mul(2)),
+            PlaceKind::Open => 0,
+        };
+        // For lists and for the rest.
+        once.saturating_mul(2)
+    }
+}
+
+/// What some ask about namespaces.
+fn reaches(namespaces: &BTreeSet<&str>, subjects: &BTreeSet<Subject>) -> Vec<Reach> {
+    let mut found = Vec::new();
+    for namespaces in namespace_chunks(namespaces.iter().copied()) {
+        let taken: usize = namespaces.iter().map(|name| name_size(name)).sum();
+        let room = MAX_SUBJECT_BYTES.saturating_sub(RULE_BYTES).saturating_sub(taken);
+        for subjects in chunks(subjects.iter().cloned(), room, size) {
+            let namespaces = Some(namespaces.iter().map(|name| (*name).to_owned()).collect());
+            found.push(Reach { subjects, namespaces });
+        }
+    }
+    found
+}
+
+/// The tenants that have namespaces, by name: without any there is nothing to tell them by.
 pub(super) fn members<'a>(inputs: &'a Inputs, warnings: &mut Vec<Warning>) -> Vec<Member<'a>> {
     let classes: BTreeMap<&str, &Class> =
         inputs.classes.iter().map(|class| (class.name.as_str(), class)).collect();
+    let homes: BTreeSet<&str> =
+        inputs.tenants.iter().flat_map(|tenant| &tenant.namespaces).map(String::as_str).collect();
     let mut tenants: Vec<&Tenant> = inputs.tenants.iter().collect();
     tenants.sort_by(|one, other| one.name.cmp(&other.name));
     let mut members = Vec::with_capacity(tenants.len());
     for tenant in tenants {
-        let name = || tenant.name.clone();
         let known = classes.get(tenant.class.as_str());
         if known.is_none() {
-            warnings.push(Warning::UnknownClass { tenant: name(), class: tenant.class.clone() });
+            let (tenant, class) = (tenant.name.clone(), tenant.class.clone());
+            warnings.push(Warning::UnknownClass { tenant, class });
         }
         // The default class is there: the inputs were checked.
         let Some(class) = known.or_else(|| classes.get(inputs.default_class.as_str())) else { continue };
-        let subjects = subjects(tenant, warnings);
-        let chunks = chunks(subjects);
-        match chunks.len() {
-            0 => warnings.push(Warning::NoSubject { tenant: name() }),
-            1 => {}
-            parts => warnings.push(Warning::Split { tenant: name(), parts }),
+        let named = named(tenant, &homes, warnings);
+        let mut namespaces = BTreeSet::new();
+        for namespace in &tenant.namespaces {
+            if names::is_label(namespace) {
+                namespaces.insert(namespace.as_str());
+            } else {
+                warnings.push(invalid(tenant, namespace, "*"));
+            }
         }
-        if !chunks.is_empty() {
-            let namespaces =
-                tenant.namespaces.iter().map(String::as_str).filter(|name| names::is_label(name));
-            members.push(Member { tenant, class, namespaces: namespaces.collect(), chunks });
+        let accounts = namespaces.iter().map(|namespace| Subject::service_account(namespace, "*")).collect();
+        if !namespaces.is_empty() {
+            members.push(Member { tenant, class, namespaces, named, accounts });
         }
     }
     members
 }
 
-/// Who acts for a tenant. A subject that the server would not take would keep the whole FlowSchema out, others in it
-/// too.
-fn subjects(tenant: &Tenant, warnings: &mut Vec<Warning>) -> BTreeSet<Subject> {
-    let mut subjects = BTreeSet::new();
-    let mut reserved = |subject: &str| {
-        warnings.push(Warning::ReservedSubject { tenant: tenant.name.clone(), subject: subject.to_owned() });
-    };
-    for user in &tenant.users {
-        if is_reserved(user, "system:serviceaccount:") {
-            reserved(user);
+/// Whom a tenant names. A subject that the server would not take would keep the whole FlowSchema out, others in it too.
+fn named(tenant: &Tenant, homes: &BTreeSet<&str>, warnings: &mut Vec<Warning>) -> BTreeSet<Subject> {
+    let users = tenant.users.iter().map(|user| (user, Subject::user(user)));
+    let groups = tenant.groups.iter().map(|group| (group, Subject::group(group)));
+    let mut named = BTreeSet::new();
+    for (name, subject) in users.chain(groups) {
+        if is_reserved(name) {
+            let (tenant, subject) = (tenant.name.clone(), name.clone());
+            warnings.push(Warning::ReservedSubject { tenant, subject });
         } else {
-            subjects.insert(Subject::user(user));
+            named.insert(subject);
         }
     }
-    for group in &tenant.groups {
-        if is_reserved(group, "system:serviceaccounts:") {
-            reserved(group);
-        } else {
-            subjects.insert(Subject::group(group));
+    for Account { namespace, name } in &tenant.accounts {
+        if !names::is_label(namespace) || !names::is_subdomain(name) {
+            warnings.push(invalid(tenant, namespace, name));
+        } else if !homes.contains(namespace.as_str()) {
+            named.insert(Subject::service_account(namespace, name));
         }
+        // One that lives in a tenant's namespace acts for that tenant, whoever else names it.
     }
-    let all = tenant.namespaces.iter().map(|namespace| (namespace, "*"));
-    let some = tenant.accounts.iter().map(|account| (&account.namespace, account.name.as_str()));
-    for (number, (namespace, name)) in all.chain(some).enumerate() {
-        let of_namespace = number < tenant.namespaces.len();
-        if names::is_label(namespace) && (of_namespace || names::is_subdomain(name)) {
-            subjects.insert(Subject::service_account(namespace, name));
-        } else {
-            let subject = format!("{namespace}/{name}");
-            warnings.push(Warning::InvalidAccount { tenant: tenant.name.clone(), account: subject });
-        }
-    }
-    subjects
+    named
+}
+
+fn invalid(tenant: &Tenant, namespace: &str, name: &str) -> Warning {
+    Warning::InvalidAccount { tenant: tenant.name.clone(), account: format!("{namespace}/{name}") }
 }
 
 /// Whether a name stands for everybody, for nobody, or for a part of the cluster itself.
-fn is_reserved(name: &str, accounts: &str) -> bool {
-    let of_account = name.strip_prefix(accounts).is_some_and(|rest| !rest.is_empty());
-    name.is_empty() || name == "*" || (name.starts_with("system:") && !of_account)
-}
-
-/// The tenants that have a subject together, for each such subject.
-pub(super) fn shared_subjects(members: &[Member<'_>], inputs: &Inputs) -> Vec<Warning> {
-    let mut holders: BTreeMap<&Subject, Vec<(PlaceKind, &str)>> = BTreeMap::new();
-    for (member, kind) in placed(members, inputs.bounds) {
-        for subject in member.chunks.iter().flatten() {
-            holders.entry(subject).or_default().push((kind, &member.tenant.name));
-        }
-    }
-    holders
-        .into_iter()
-        .filter(|(_, tenants)| tenants.len() > 1)
-        .map(|(subject, mut tenants)| {
-            tenants.sort_unstable();
-            let tenants = tenants.into_iter().map(|(_, tenant)| tenant.to_owned()).collect();
-            Warning::SharedSubject { subject: subject.to_string(), tenants }
-        })
-        .collect()
+fn is_reserved(name: &str) -> bool {
+    name.is_empty() || name == "*" || name.starts_with("system:")
 }
 
 /// Where each tenant goes: the first ones, those of several namespaces before others, to places of their own, the next
@@ -120,14 +166,12 @@ pub(super) fn placed<'a, 'b>(members: &'b [Member<'a>], bounds: Bounds) -> Vec<(
     // Stable: by name within either half.
     order.sort_by_key(|member| member.namespaces.len() == 1);
     let place = |(at, member): (usize, &'b Member<'a>)| {
-        // In how many FlowSchemas its subjects are.
-        let (kind, times) = match member.namespaces.len() {
-            _ if at < bounds.dedicated => (PlaceKind::Dedicated, 2),
-            1 => (PlaceKind::Shared, 4_usize),
-            _ => (PlaceKind::Pooled, 2),
+        let kind = match member.namespaces.len() {
+            _ if at < bounds.dedicated => PlaceKind::Dedicated,
+            1 => PlaceKind::Shared,
+            _ => PlaceKind::Pooled,
         };
-        let subjects: usize = member.chunks.iter().map(Vec::len).sum();
-        (member, kind, subjects.saturating_mul(times))
+        (member, kind, member.subjects(kind))
     };
     let mut placed: Vec<_> = order.into_iter().enumerate().map(place).collect();
     // Whoever has many subjects is the first to have no room, not those behind.
@@ -143,16 +187,23 @@ pub(super) fn placed<'a, 'b>(members: &'b [Member<'a>], bounds: Bounds) -> Vec<(
     placed.into_iter().map(&mut fit).collect()
 }
 
-fn chunks(subjects: BTreeSet<Subject>) -> Vec<Vec<Subject>> {
-    let mut chunks: Vec<Vec<Subject>> = Vec::new();
+// --- sizes ---
+
+/// Items in order, in chunks of at most so many bytes; a larger item is a chunk of its own.
+pub(super) fn chunks<T>(
+    items: impl IntoIterator<Item = T>,
+    most: usize,
+    size: impl Fn(&T) -> usize,
+) -> Vec<Vec<T>> {
+    let mut chunks: Vec<Vec<T>> = Vec::new();
     let mut room = 0_usize;
-    for subject in subjects {
-        let size = size(&subject);
+    for item in items {
+        let size = size(&item);
         match chunks.last_mut() {
-            Some(chunk) if size <= room => chunk.push(subject),
+            Some(chunk) if size <= room => chunk.push(item),
             Some(_) | None => {
-                room = MAX_SUBJECT_BYTES.saturating_sub(RULE_BYTES);
-                chunks.push(vec![subject]);
+                room = most;
+                chunks.push(vec![item]);
             }
         }
         room = room.saturating_sub(size);
@@ -160,8 +211,18 @@ fn chunks(subjects: BTreeSet<Subject>) -> Vec<Vec<Subject>> {
     chunks
 }
 
+/// Namespaces in chunks that leave half of a FlowSchema to subjects.
+pub(super) fn namespace_chunks<'a>(namespaces: impl Iterator<Item = &'a str>) -> Vec<Vec<&'a str>> {
+    chunks(namespaces, MAX_SUBJECT_BYTES / 2, |name| name_size(name))
+}
+
+/// How many bytes of JSON the name of a namespace takes.
+fn name_size(name: &str) -> usize {
+    name.len().saturating_add(3)
+}
+
 /// How many bytes of JSON a subject takes at most.
-pub(super) fn size(subject: &Subject) -> usize {
+fn size(subject: &Subject) -> usize {
     let text = |text: &str| -> usize {
         text.bytes().map(|byte| if byte < b' ' || byte == b'"' || byte == b'\\' { 6 } else { 1 }).sum()
     };

@@ -1,18 +1,20 @@
 //! The configuration that Bailey writes for tenants.
 //!
-//! **Guarantee.** However many users, groups, service accounts and namespaces a tenant has, all its requests are one
-//! flow in its class's level, and its lists and watches one in the class's level for lists. Exceptions, each with a
-//! [`Warning`] or a bound:
-//! - A *shared* tenant (below) has a second flow in either level, for requests outside of its namespace; it shares
-//!   that flow with the others of its shard.
-//! - A tenant whose subjects take more than [`MAX_SUBJECT_BYTES`] is split, and has a flow for each part:
+//! **Guarantee.** What tenants name changes nothing for others. Whoever a tenant names as a user, a group, or a service
+//! account that is no tenant's, is in its flow with requests about *its namespaces*, and nowhere else: all their other
+//! requests have the flow that they have without. Service accounts of its namespaces are the tenant's whatever they ask
+//! for. All this is one flow in its class's level, and its lists and watches one in the class's level for lists, however
+//! many users, groups, service accounts and namespaces it has. Requests of users outside of their tenants' namespaces are
+//! left to the server's own FlowSchemas, by user. Exceptions, each with a [`Warning`] or a bound:
+//! - A *shared* tenant (below) has a second flow in either level, for what its service accounts ask outside of its
+//!   namespace; it shares that flow with the others of its shard.
+//! - A tenant whose subjects and namespaces take more than [`MAX_SUBJECT_BYTES`] is split, and has a flow for each part:
 //!   [`Warning::Split`]. A group instead of its users helps.
-//! - Somebody who is a subject of several tenants acts for one of them: the first by name, of dedicated tenants before
-//!   shared ones before pooled ones; a shared tenant's namespace tells it apart from other shared ones.
-//!   [`Warning::SharedSubject`] says so. Nobody gains: the flow that pays is an existing tenant's.
-//!
 //! - *Open* tenants (below) are told apart by namespace alone: whoever asks about its namespace waits in its flow, and
 //!   what they ask elsewhere is left to the server's own FlowSchemas, by user. [`Warning::Open`] says how many.
+//!
+//! No namespace is two tenants', so no request of a user is in question between two. A tenant without a namespace needs
+//! nothing.
 //!
 //! A server tries FlowSchemas one after the other, and each subject in them, so both are bounded. The first
 //! [`Bounds::dedicated`] tenants, those of several namespaces first and then by name, have two FlowSchemas of their own.
@@ -33,7 +35,13 @@
 //! ```
 //! use fairness::apf::plan::{Class, Inputs, Tenant, diff, plan};
 //!
-//! let shop = Tenant { name: "shop".into(), class: "gold".into(), groups: vec!["shop-staff".into()], ..Tenant::default() };
+//! let shop = Tenant {
+//!     name: "shop".into(),
+//!     class: "gold".into(),
+//!     groups: vec!["shop-staff".into()],
+//!     namespaces: vec!["shop-web".into()],
+//!     ..Tenant::default()
+//! };
 //! let inputs = Inputs { tenants: vec![shop], ..Inputs::new(vec![Class::new("gold", 60)]) };
 //! let wanted = plan(&inputs)?;
 //! // Two levels, and two FlowSchemas.
@@ -84,6 +92,8 @@ pub struct Place {
     pub class: String,
     /// The shard; 0 where there are none.
     pub shard: u32,
+    /// How many subjects its FlowSchemas have for it, of [`Bounds::subjects`] in all.
+    pub subjects: usize,
 }
 
 /// How a tenant is told from others.

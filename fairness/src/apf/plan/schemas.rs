@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::inputs::{Inputs, PlanFault};
-use super::members::{MAX_SUBJECT_BYTES, Member, RULE_BYTES, members, placed, shared_subjects, size};
+use super::inputs::{Class, Inputs, PlanFault};
+use super::members::{MAX_SUBJECT_BYTES, Member, Reach, chunks, members, namespace_chunks, placed};
 use super::{Place, PlaceKind, Plan, Warning, names};
 use crate::apf::objects::{
     DistinguisherMethod, FlowSchema, FlowSchemaSpec, NonResourceRule, PolicyRules, Reference, ResourceRule,
@@ -29,7 +29,6 @@ pub fn plan(inputs: &Inputs) -> Result<Plan, PlanFault> {
     inputs.check()?;
     let mut plan = Plan::default();
     let members = members(inputs, &mut plan.warnings);
-    plan.warnings.extend(shared_subjects(&members, inputs));
     plan.levels = inputs
         .classes
         .iter()
@@ -37,40 +36,80 @@ pub fn plan(inputs: &Inputs) -> Result<Plan, PlanFault> {
         .map(|level| (&level).into())
         .collect();
     plan.schemas.extend(own(inputs, &mut plan.warnings));
-    let mut open: BTreeMap<&str, Vec<&Member<'_>>> = BTreeMap::new();
-    let mut shards: BTreeMap<(PlaceKind, &str, u32), Vec<&Member<'_>>> = BTreeMap::new();
+    let mut shared = Shared::default();
     for (member, kind) in placed(&members, inputs.bounds) {
-        let name = &member.tenant.name;
         let shard = match kind {
             PlaceKind::Dedicated | PlaceKind::Open => 0,
-            PlaceKind::Shared | PlaceKind::Pooled => names::shard(name, inputs.bounds.shards),
+            PlaceKind::Shared | PlaceKind::Pooled => names::shard(&member.tenant.name, inputs.bounds.shards),
         };
-        match kind {
-            PlaceKind::Dedicated => plan.schemas.extend(dedicated(member)),
-            PlaceKind::Open => open.entry(member.class.name.as_str()).or_default().push(member),
-            PlaceKind::Shared => {
-                shards.entry((kind, &member.class.name, shard)).or_default().push(member);
-                // What is not about its namespace.
-                shards.entry((PlaceKind::Pooled, &member.class.name, shard)).or_default().push(member);
-            }
-            PlaceKind::Pooled => {
-                plan.warnings.push(Warning::Pooled { tenant: name.clone() });
-                shards.entry((kind, &member.class.name, shard)).or_default().push(member);
-            }
-        }
-        plan.places.insert(name.clone(), Place { kind, class: member.class.name.clone(), shard });
+        let place = Place { kind, class: member.class.name.clone(), shard, subjects: member.subjects(kind) };
+        put(member, &place, &mut plan, &mut shared);
+        plan.places.insert(member.tenant.name.clone(), place);
     }
-    let count = open.values().map(Vec::len).sum();
+    let count = shared.open.values().map(Vec::len).sum();
     if count > 0 {
         plan.warnings.push(Warning::Open { tenants: count });
     }
-    plan.schemas.extend(open.values().flat_map(|members| opened(members)));
-    for ((kind, _, shard), members) in shards {
-        plan.schemas.extend(sharded(kind, shard, &members));
+    plan.schemas.extend(shared.open.values().flat_map(|members| opened(members)));
+    for ((kind, _, shard), bundles) in shared.shards {
+        plan.schemas.extend(sharded(kind, shard, bundles));
     }
     plan.levels.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
     plan.schemas.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
     Ok(plan)
+}
+
+/// What is to be together in FlowSchemas.
+#[derive(Default)]
+struct Shared<'a> {
+    /// By class and shard.
+    shards: BTreeMap<(PlaceKind, &'a str, u32), Vec<Bundle<'a>>>,
+    /// By class.
+    open: BTreeMap<&'a str, Vec<&'a Member<'a>>>,
+}
+
+/// Requests of one tenant that stay together, in at most [`MAX_SUBJECT_BYTES`].
+struct Bundle<'a> {
+    class: &'a Class,
+    reaches: Vec<Reach>,
+}
+
+impl Bundle<'_> {
+    fn size(&self) -> usize {
+        self.reaches.iter().map(Reach::size).sum()
+    }
+}
+
+/// Makes a tenant's own FlowSchemas, or puts it to others.
+fn put<'a>(member: &'a Member<'a>, place: &Place, plan: &mut Plan, shared: &mut Shared<'a>) {
+    let (class, tenant) = (member.class.name.as_str(), &member.tenant.name);
+    let bundles = |reaches| {
+        let parts = chunks(reaches, MAX_SUBJECT_BYTES, Reach::size).into_iter();
+        parts.map(|reaches| Bundle { class: member.class, reaches }).collect::<Vec<_>>()
+    };
+    let own = match place.kind {
+        PlaceKind::Dedicated | PlaceKind::Pooled => bundles(member.all()),
+        PlaceKind::Shared => bundles(member.inside()),
+        PlaceKind::Open => Vec::new(),
+    };
+    if own.len() > 1 {
+        plan.warnings.push(Warning::Split { tenant: tenant.clone(), parts: own.len() });
+    }
+    let mut share =
+        |kind, bundles| shared.shards.entry((kind, class, place.shard)).or_default().extend(bundles);
+    match place.kind {
+        PlaceKind::Dedicated => plan.schemas.extend(dedicated(tenant, &own)),
+        PlaceKind::Shared => {
+            share(PlaceKind::Shared, own);
+            // What is not about its namespace.
+            share(PlaceKind::Pooled, bundles(member.anywhere()));
+        }
+        PlaceKind::Pooled => {
+            plan.warnings.push(Warning::Pooled { tenant: tenant.clone() });
+            share(PlaceKind::Pooled, own);
+        }
+        PlaceKind::Open => shared.open.entry(class).or_default().push(member),
+    }
 }
 
 // --- FlowSchemas ---
@@ -81,103 +120,68 @@ fn own(inputs: &Inputs, warnings: &mut Vec<Warning>) -> Option<FlowSchema> {
         return None;
     }
     let subjects: BTreeSet<Subject> = inputs.own.iter().cloned().collect();
-    let rules = everything(subjects.into_iter().collect());
-    Some(schema("bailey.own".to_owned(), &inputs.own_level, OWN, None, vec![rules]))
+    let reach = Reach { subjects: subjects.into_iter().collect(), namespaces: None };
+    Some(schema("bailey.own".to_owned(), &inputs.own_level, OWN, None, vec![rules(&reach, false)]))
 }
 
-/// A tenant's own two, for each part of its subjects.
-fn dedicated(member: &Member<'_>) -> Vec<FlowSchema> {
-    let (level, lists_level) = (member.class.level().name, member.class.lists_level().name);
-    let both = |(part, subjects): (usize, &Vec<Subject>)| {
-        let name = |kind| names::of_tenant(kind, &member.tenant.name, part);
-        let lists = vec![lists(subjects.clone(), None)];
-        let rest = vec![everything(subjects.clone())];
-        [
-            schema(name("lists"), &lists_level, DEDICATED.saturating_sub(LISTS_BEFORE), None, lists),
-            schema(name("tenant"), &level, DEDICATED, None, rest),
-        ]
+/// A tenant's own two, for each of its bundles.
+fn dedicated(tenant: &str, bundles: &[Bundle<'_>]) -> Vec<FlowSchema> {
+    let both = |(part, bundle): (usize, &Bundle<'_>)| {
+        let name = |kind: &str| names::of_tenant(kind, tenant, part);
+        let names = [name("lists"), name("tenant")];
+        pair(names, bundle.class, DEDICATED, None, bundle.reaches.iter())
     };
-    member.chunks.iter().enumerate().flat_map(both).collect()
+    bundles.iter().enumerate().flat_map(both).collect()
 }
 
-/// The two of a shard, for each part of its tenants.
-fn sharded(kind: PlaceKind, shard: u32, members: &[&Member<'_>]) -> Vec<FlowSchema> {
-    let Some(first) = members.first() else { return Vec::new() };
-    let class = first.class;
+/// The two of a shard, for as many of its bundles as have room in them.
+fn sharded(kind: PlaceKind, shard: u32, bundles: Vec<Bundle<'_>>) -> Vec<FlowSchema> {
     let (prefix, lists_prefix, precedence, method) = match kind {
         PlaceKind::Shared => ("shared", "shared-lists", SHARED, Some(DistinguisherMethod::ByNamespace)),
         PlaceKind::Dedicated | PlaceKind::Pooled | PlaceKind::Open => {
             ("pooled", "pooled-lists", POOLED, None)
         }
     };
-    let mut found = Vec::new();
-    for (part, rules) in packed(members).into_iter().enumerate() {
-        let rule = |only_lists: bool| -> Vec<PolicyRules> {
-            let rule = |(member, subjects): &(&Member<'_>, &Vec<Subject>)| {
-                let namespace = member.namespaces.first().filter(|_| kind == PlaceKind::Shared);
-                let namespace = namespace.map(|namespace| (*namespace).to_owned());
-                match (only_lists, namespace) {
-                    (true, namespace) => lists((*subjects).clone(), namespace),
-                    (false, Some(namespace)) => inside((*subjects).clone(), namespace),
-                    (false, None) => everything((*subjects).clone()),
-                }
-            };
-            rules.iter().map(rule).collect()
-        };
-        let name = |kind| names::of_shard(kind, &class.name, shard, part);
-        let before = precedence.saturating_sub(LISTS_BEFORE);
-        let lists_level = class.lists_level().name;
-        found.push(schema(name(lists_prefix), &lists_level, before, method, rule(true)));
-        found.push(schema(name(prefix), &class.level().name, precedence, method, rule(false)));
-    }
-    found
+    let both = |(part, bundles): (usize, Vec<Bundle<'_>>)| {
+        let Some(class) = bundles.first().map(|bundle| bundle.class) else { return Vec::new() };
+        let name = |kind: &str| names::of_shard(kind, &class.name, shard, part);
+        let reaches = bundles.iter().flat_map(|bundle| &bundle.reaches);
+        pair([name(lists_prefix), name(prefix)], class, precedence, method, reaches).to_vec()
+    };
+    chunks(bundles, MAX_SUBJECT_BYTES, Bundle::size).into_iter().enumerate().flat_map(both).collect()
 }
 
 /// The two of a class for tenants without subjects, for each part of their namespaces.
 fn opened(members: &[&Member<'_>]) -> Vec<FlowSchema> {
-    let Some(first) = members.first() else { return Vec::new() };
-    let class = first.class;
+    let Some(class) = members.first().map(|member| member.class) else { return Vec::new() };
     let namespaces: BTreeSet<&str> = members.iter().flat_map(|member| &member.namespaces).copied().collect();
-    let namespaces: Vec<&str> = namespaces.into_iter().collect();
-    let both = |(part, names): (usize, &[&str])| {
-        let rules = |verbs: &[&str]| {
-            let namespaces = names.iter().map(|name| (*name).to_owned()).collect();
-            let rule = ResourceRule { cluster_scope: false, namespaces, ..resources(verbs, None) };
-            let subjects = vec![Subject::group("system:authenticated")];
-            vec![PolicyRules { subjects, resource_rules: vec![rule], non_resource_rules: Vec::new() }]
+    let both = |(part, namespaces): (usize, Vec<&str>)| {
+        let name = |kind: &str| names::of_part(kind, &class.name, part);
+        let reach = Reach {
+            subjects: vec![Subject::group("system:authenticated")],
+            namespaces: Some(namespaces.into_iter().map(str::to_owned).collect()),
         };
-        let name = |kind| names::of_part(kind, &class.name, part);
         let method = Some(DistinguisherMethod::ByNamespace);
-        let (level, lists_level) = (class.level().name, class.lists_level().name);
-        let before = OPEN.saturating_sub(LISTS_BEFORE);
-        [
-            schema(name("open-lists"), &lists_level, before, method, rules(&["list", "watch"])),
-            schema(name("open"), &level, OPEN, method, rules(&["*"])),
-        ]
+        pair([name("open-lists"), name("open")], class, OPEN, method, [&reach].into_iter())
     };
-    namespaces.chunks(OPEN_NAMESPACES).enumerate().flat_map(both).collect()
+    namespace_chunks(namespaces.into_iter()).into_iter().enumerate().flat_map(both).collect()
 }
 
-/// How many namespaces, of at most 63 characters, fit where [`MAX_SUBJECT_BYTES`] do.
-const OPEN_NAMESPACES: usize = MAX_SUBJECT_BYTES / 66;
-
-/// Chunks of subjects with whose they are, in parts that fit one FlowSchema each.
-fn packed<'a>(members: &[&'a Member<'_>]) -> Vec<Vec<(&'a Member<'a>, &'a Vec<Subject>)>> {
-    let mut parts: Vec<Vec<(&Member<'_>, &Vec<Subject>)>> = Vec::new();
-    let mut room = 0_usize;
-    let all = members.iter().flat_map(|member| member.chunks.iter().map(|chunk| (*member, chunk)));
-    for (member, chunk) in all {
-        let size = chunk.iter().map(size).sum::<usize>().saturating_add(RULE_BYTES);
-        match parts.last_mut() {
-            Some(part) if size <= room => part.push((member, chunk)),
-            Some(_) | None => {
-                room = MAX_SUBJECT_BYTES;
-                parts.push(vec![(member, chunk)]);
-            }
-        }
-        room = room.saturating_sub(size);
-    }
-    parts
+/// The FlowSchemas of the same requests: for lists and watches, and for the rest.
+fn pair<'a>(
+    [lists, rest]: [String; 2],
+    class: &Class,
+    precedence: u32,
+    method: Option<DistinguisherMethod>,
+    reaches: impl Iterator<Item = &'a Reach> + Clone,
+) -> [FlowSchema; 2] {
+    let before = precedence.saturating_sub(LISTS_BEFORE);
+    let only_lists = reaches.clone().map(|reach| rules(reach, true)).collect();
+    let all = reaches.map(|reach| rules(reach, false)).collect();
+    [
+        schema(lists, &class.lists_level().name, before, method, only_lists),
+        schema(rest, &class.level().name, precedence, method, all),
+    ]
 }
 
 // --- rules ---
@@ -198,29 +202,22 @@ fn schema(
     FlowSchema::ours(name, spec)
 }
 
-fn resources(verbs: &[&str], namespace: Option<String>) -> ResourceRule {
-    ResourceRule {
-        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+fn rules(reach: &Reach, only_lists: bool) -> PolicyRules {
+    let anywhere = reach.namespaces.is_none();
+    let verbs = if only_lists { vec!["list".to_owned(), "watch".to_owned()] } else { star() };
+    let resources = ResourceRule {
+        verbs,
         api_groups: star(),
         resources: star(),
-        cluster_scope: namespace.is_none(),
-        namespaces: namespace.map_or_else(star, |namespace| vec![namespace]),
-    }
-}
-
-fn lists(subjects: Vec<Subject>, namespace: Option<String>) -> PolicyRules {
-    let resource_rules = vec![resources(&["list", "watch"], namespace)];
-    PolicyRules { subjects, resource_rules, non_resource_rules: Vec::new() }
-}
-
-fn inside(subjects: Vec<Subject>, namespace: String) -> PolicyRules {
-    let resource_rules = vec![resources(&["*"], Some(namespace))];
-    PolicyRules { subjects, resource_rules, non_resource_rules: Vec::new() }
-}
-
-fn everything(subjects: Vec<Subject>) -> PolicyRules {
+        cluster_scope: anywhere,
+        namespaces: reach.namespaces.clone().unwrap_or_else(star),
+    };
     let paths = NonResourceRule { verbs: star(), non_resource_urls: star() };
-    PolicyRules { subjects, resource_rules: vec![resources(&["*"], None)], non_resource_rules: vec![paths] }
+    PolicyRules {
+        subjects: reach.subjects.clone(),
+        resource_rules: vec![resources],
+        non_resource_rules: if anywhere && !only_lists { vec![paths] } else { Vec::new() },
+    }
 }
 
 fn star() -> Vec<String> {

@@ -5,11 +5,6 @@ use std::fmt;
 /// What somebody should look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// A tenant has no subject: its requests are not told from anybody's.
-    NoSubject {
-        /// The tenant.
-        tenant: String,
-    },
     /// A tenant names a class that is not there, and is in the default one.
     UnknownClass {
         /// The tenant.
@@ -30,13 +25,6 @@ pub enum Warning {
         tenant: String,
         /// The account's namespace and name.
         account: String,
-    },
-    /// A subject of several tenants acts for one of them. Who is in two tenants by groups is not known here.
-    SharedSubject {
-        /// The subject's name.
-        subject: String,
-        /// The tenants, the one that pays first.
-        tenants: Vec<String>,
     },
     /// A tenant has more subjects than one FlowSchema holds, so it has several flows.
     Split {
@@ -80,12 +68,6 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSubject { tenant } => {
-                write!(
-                    f,
-                    "tenant `{tenant}` has no user, group or service account: its requests are not told apart"
-                )
-            }
             Self::UnknownClass { tenant, class } => {
                 write!(
                     f,
@@ -100,9 +82,6 @@ impl fmt::Display for Warning {
                     f,
                     "tenant `{tenant}` names the service account `{account}`, which cannot be: it is left out"
                 )
-            }
-            Self::SharedSubject { subject, tenants } => {
-                write!(f, "`{subject}` is in the tenants {}: the first one pays", tenants.join(", "))
             }
             Self::Split { tenant, parts } => {
                 write!(

@@ -149,14 +149,27 @@ proptest! {
         };
         let mut cluster = Cluster::default();
         cluster.follow(&plan(&tight(tenants(&before))).unwrap(), batch, |_| {});
-        let kept: Vec<String> =
-            before.keys().filter(|number| after.contains_key(number)).map(|number| format!("user-of-t{number:05}")).collect();
+        let has_namespaces = |(number, size): (&usize, &usize)| (*size > 0).then_some(*number);
+        let kept: Vec<usize> = before
+            .iter()
+            .filter_map(has_namespaces)
+            .filter(|number| after.get(number).is_some_and(|size| *size > 0))
+            .collect();
         let wanted = plan(&tight(tenants(&after))).unwrap();
+        let flow = |cluster: &Cluster, user: &str, namespace: &str| {
+            let about = About::Resource { group: "", resource: "pods", namespace };
+            classify(&cluster.schemas, &Request { user, groups: &[], verb: "get", about })
+        };
         cluster.follow(&wanted, batch, |cluster| {
-            for user in &kept {
-                let about = About::Resource { group: "", resource: "pods", namespace: "x" };
-                let request = Request { user, groups: &[], verb: "get", about };
-                assert!(classify(&cluster.schemas, &request).is_some(), "{user} has no flow");
+            for number in &kept {
+                let name = format!("t{number:05}");
+                let (account, namespace) = (format!("system:serviceaccount:{name}-0:x"), format!("{name}-0"));
+                assert!(flow(cluster, &account, "x").is_some(), "{account} has no flow");
+                // Others move between what is shared and what is pooled.
+                if before[number] == after[number] {
+                    let user = format!("user-of-{name}");
+                    assert!(flow(cluster, &user, &namespace).is_some(), "{user} has no flow");
+                }
             }
         });
         let found: BTreeSet<&str> = cluster.schemas.iter().map(|schema| schema.metadata.name.as_str()).collect();
