@@ -239,7 +239,8 @@ impl Sharing {
         let joined = *self.joined.get_or_insert(now);
         self.standing.send_modify(|standing| {
             standing.replicas = draft.ledger.len();
-            standing.share = u64::from(base).saturating_mul(1_000_000) / u64::from(WHOLE);
+            let millionths = u64::from(base).saturating_mul(1_000_000);
+            standing.share = millionths.checked_div(WHOLE.into()).unwrap_or_default();
             standing.named = draft.ledger.get(self.replica.name()).map_or(0, |member| member.parts.len());
             standing.until = self.replica.until();
         });

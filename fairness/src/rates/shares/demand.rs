@@ -23,7 +23,7 @@ impl Demands {
         limit: impl Fn(&Key) -> Option<Limit>,
     ) -> BTreeMap<Key, Rate> {
         for parts in self.0.values_mut() {
-            *parts = *parts * 3 / 4;
+            *parts = parts.saturating_mul(3) / 4;
         }
         for (key, used) in uses {
             let Some(limit) = limit(key) else { continue };
@@ -45,7 +45,8 @@ impl Demands {
 fn parts(requests: u64, time: Nanos, rate: Rate) -> u64 {
     let asked = u128::from(requests).saturating_mul(u128::from(PARTS)).saturating_mul(1_000_000_000_000);
     let whole = u128::from(time).saturating_mul(u128::from(rate.as_thousandths()));
-    if whole == 0 { PARTS } else { u64::try_from(asked / whole).unwrap_or(PARTS).min(PARTS) }
+    let parts = asked.checked_div(whole).map(u64::try_from);
+    parts.map_or(PARTS, |parts| parts.unwrap_or(PARTS).min(PARTS))
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ impl Replica {
 
     /// Whether a third of the lease is over, so that a draft is to be written that changes nothing else.
     pub const fn is_due(&self, now: Nanos) -> bool {
-        self.until.saturating_sub(now) < self.terms.lease / 3 * 2
+        self.until.saturating_sub(now) < (self.terms.lease / 3).saturating_mul(2)
     }
 
     /// Drafts the next value from the one that is persisted, which was read before `now`, with what this replica is asked
