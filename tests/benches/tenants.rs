@@ -6,22 +6,22 @@
 //!
 //! `cargo xtask bench tenants`; `BAILEY_BENCH_TENANTS=200` for a smaller cluster.
 
+#[path = "support/crowd.rs"]
+mod crowd;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::core::GroupVersionKind;
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client};
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::{ADMIN, World};
 
-const NAMESPACES_EACH: usize = 5;
-const WRITERS: usize = 16;
+use crowd::NAMESPACES_EACH;
+
 const CHANGES: usize = 200;
 /// How long the cluster has to be quiet before it counts as settled.
 const QUIET: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ fn main() {
     world.remove_webhooks();
     let client = runtime.block_on(world.client(ADMIN));
     let started = Instant::now();
-    runtime.block_on(populate(&client, tenants));
+    runtime.block_on(crowd::populate(&client, tenants));
     println!(
         "{tenants} tenants, {} namespaces; made in {:.0?}",
         tenants * NAMESPACES_EACH,
@@ -53,7 +53,7 @@ fn main() {
         written as f64 / took.as_secs_f64()
     );
     settle(&world);
-    println!("   most memory: {} MiB resident", peak_mib(&world));
+    println!("   most memory: {} MiB resident", crowd::peak_mib(world.bailey.pid()));
 
     let before = writes(&world);
     let started = Instant::now();
@@ -63,7 +63,7 @@ fn main() {
     println!(
         "   writes after it: {}; most memory: {} MiB resident",
         writes(&world) - before,
-        peak_mib(&world)
+        crowd::peak_mib(world.bailey.pid())
     );
 
     let mut times = runtime.block_on(changes(&client, tenants));
@@ -75,45 +75,6 @@ fn main() {
         at(99),
         at(100)
     );
-}
-
-fn tenant_api(client: &Client) -> Api<DynamicObject> {
-    let resource =
-        kube::api::ApiResource::from_gvk(&GroupVersionKind::gvk("bailey.dev", "v1alpha1", "Tenant"));
-    Api::all_with(client.clone(), &resource)
-}
-
-async fn populate(client: &Client, tenants: usize) {
-    let (tenant_api, namespaces) = (tenant_api(client), Api::<Namespace>::all(client.clone()));
-    let each = futures::stream::iter(0..tenants).map(|number| {
-        let (tenant_api, namespaces) = (tenant_api.clone(), namespaces.clone());
-        async move {
-            let tenant = json!({
-                "apiVersion": "bailey.dev/v1alpha1", "kind": "Tenant", "metadata": {"name": format!("t{number}")},
-                "spec": {"members": [
-                    {"kind": "User", "name": format!("owner-{number}"), "role": "owner"},
-                    {"kind": "Group", "name": format!("group-{number}"), "role": "editor"},
-                ]},
-            });
-            create(&tenant_api, tenant).await;
-            for space in 0..NAMESPACES_EACH {
-                create(&namespaces, json!({
-                    "apiVersion": "v1", "kind": "Namespace",
-                    "metadata": {"name": format!("t{number}-{space}"), "labels": {"bailey.dev/tenant": format!("t{number}")}},
-                }))
-                .await;
-            }
-        }
-    });
-    each.buffer_unordered(WRITERS).collect::<Vec<()>>().await;
-}
-
-async fn create<K>(api: &Api<K>, object: Value)
-where
-    K: serde::de::DeserializeOwned + serde::Serialize + Clone + std::fmt::Debug,
-{
-    let object: K = serde_json::from_value(object).expect("a good object");
-    api.create(&PostParams::default(), &object).await.expect("the object is created");
 }
 
 async fn until_standing(client: &Client, all: usize) {
@@ -150,16 +111,9 @@ fn settle(world: &World) {
     }
 }
 
-/// The most resident memory of the running process, as the kernel kept it.
-fn peak_mib(world: &World) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", world.bailey.pid())).expect("a process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    line.split_whitespace().next().and_then(|text| text.parse::<u64>().ok()).expect("a number") / 1_024
-}
-
 /// How long each change took until every namespace had it.
 async fn changes(client: &Client, tenants: usize) -> Vec<Duration> {
-    let api = tenant_api(client);
+    let api = crowd::tenant_api(client);
     let mut times = Vec::new();
     for change in 0..CHANGES {
         let number = change * 7 % tenants;

@@ -51,6 +51,12 @@ impl Gateway {
         Self { settings, port, world, component }
     }
 
+    /// The process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.component.pid()
+    }
+
     /// The address of an endpoint's path.
     #[must_use]
     pub fn url(&self, path: &str) -> String {

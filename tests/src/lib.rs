@@ -7,6 +7,7 @@
 mod apply;
 pub mod command;
 pub mod gateway;
+pub mod issuer;
 mod kinds;
 mod namespace;
 mod outcome;

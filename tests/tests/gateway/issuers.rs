@@ -1,99 +1,15 @@
 //! Identity tokens: of an issuer that the test plays, and of one that the API server is.
 
-use std::sync::{Arc, Mutex};
-
-use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tests::gateway::Gateway;
+use tests::issuer::{Issuer, Signer};
 use tests::{ADMIN, ALICE, Tenant, World, give_namespace, https_client, until};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
 use crate::lists::names;
 use crate::{gateway, text};
 
 const WHO: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
-
-/// An issuer with keys that come and go.
-#[derive(Clone)]
-struct Issuer {
-    url: String,
-    /// What it publishes; `None` while it is away.
-    keys: Arc<Mutex<Option<Vec<Jwk>>>>,
-}
-
-/// A key to sign with.
-struct Signer {
-    key: EncodingKey,
-    jwk: Jwk,
-}
-
-impl Signer {
-    fn new(id: &str) -> Self {
-        let pair = rcgen::KeyPair::generate().unwrap();
-        let key = EncodingKey::from_ec_der(pair.serialized_der());
-        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
-        jwk.common.key_id = Some(id.to_owned());
-        Self { key, jwk }
-    }
-
-    fn sign(&self, claims: &Value) -> String {
-        let header = Header { kid: self.jwk.common.key_id.clone(), ..Header::new(Algorithm::ES256) };
-        encode(&header, claims, &self.key).unwrap()
-    }
-}
-
-impl Issuer {
-    async fn start(signer: &Signer) -> Self {
-        let issued = World::shared().access().webhook_server();
-        let chain = vec![CertificateDer::from_pem_file(&issued.certificate).unwrap()];
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let config = rustls::ServerConfig::builder().with_no_client_auth();
-        let config =
-            config.with_single_cert(chain, PrivateKeyDer::from_pem_file(&issued.key).unwrap()).unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://127.0.0.1:{}", listener.local_addr().unwrap().port());
-        let issuer = Self { url, keys: Arc::new(Mutex::new(Some(vec![signer.jwk.clone()]))) };
-        let serves = issuer.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let _ = serves.answer(&acceptor, stream).await;
-            }
-        });
-        issuer
-    }
-
-    async fn answer(&self, acceptor: &TlsAcceptor, stream: TcpStream) -> std::io::Result<()> {
-        let mut stream = acceptor.accept(stream).await?;
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await?);
-        }
-        let keys = self.keys.lock().unwrap().clone();
-        let body = match keys {
-            Some(keys) if head.starts_with(b"GET /keys ") => json!({"keys": keys}),
-            Some(_) => json!({"issuer": self.url, "jwks_uri": format!("{}/keys", self.url)}),
-            None => return Ok(()),
-        }
-        .to_string();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-        stream.write_all(format!("{head}{body}").as_bytes()).await?;
-        stream.shutdown().await
-    }
-
-    fn claims(&self, subject: &str) -> Value {
-        json!({"iss": self.url, "aud": "bailey", "exp": get_current_timestamp() + 600, "sub": subject, "groups": ["staff"]})
-    }
-
-    fn publish(&self, signers: &[&Signer]) {
-        *self.keys.lock().unwrap() = Some(signers.iter().map(|signer| signer.jwk.clone()).collect());
-    }
-}
 
 /// A gateway that trusts an issuer, whose groups are prefixed with `corp:`, and its users with this.
 fn trusting(name: &str, url: &str, discovery: Option<&str>, prefix: &str) -> Gateway {
@@ -124,7 +40,7 @@ async fn a_token_of_an_issuer_says_who_somebody_is() {
     let _shared = gateway().await;
     Tenant::create("corp", "{members: [{kind: Group, name: 'corp:staff', role: owner}]}").await;
     let signer = Signer::new("one");
-    let issuer = Issuer::start(&signer).await;
+    let issuer = Issuer::start(World::shared(), &signer).await;
     let gateway = trusting("issuer", &issuer.url, None, "corp:");
     // Tenants of the test above are known a moment later.
     until("the tenant is known", async || ask(&gateway, &signer.sign(&issuer.claims("ann"))).await.0 == 201)
@@ -205,7 +121,7 @@ fn forgeries(issuer: &Issuer, signer: &Signer) -> Vec<String> {
 async fn no_claim_makes_a_system_user() {
     let _shared = gateway().await;
     let signer = Signer::new("one");
-    let issuer = Issuer::start(&signer).await;
+    let issuer = Issuer::start(World::shared(), &signer).await;
     let gateway = trusting("unprefixed", &issuer.url, None, "");
     for name in ["system:admin", "system:serviceaccount:shop-web:default", "system:node:a", "system:masters"]
     {
@@ -224,10 +140,10 @@ async fn no_claim_makes_a_system_user() {
 async fn keys_change_and_an_issuer_may_be_away() {
     let _shared = gateway().await;
     let (one, two) = (Signer::new("one"), Signer::new("two"));
-    let issuer = Issuer::start(&one).await;
+    let issuer = Issuer::start(World::shared(), &one).await;
     let gateway = trusting("rotation", &issuer.url, None, "");
     let by = |signer: &Signer| signer.sign(&issuer.claims("alice"));
-    *issuer.keys.lock().unwrap() = None;
+    issuer.leave();
     assert_eq!(ask(&gateway, &by(&one)).await.0, 503);
     issuer.publish(&[&one]);
     until("its keys are read", async || ask(&gateway, &by(&one)).await.0 == 201).await;
@@ -236,7 +152,7 @@ async fn keys_change_and_an_issuer_may_be_away() {
     until("the new key is read", async || ask(&gateway, &by(&two)).await.0 == 201).await;
     // What the issuer no longer has is no longer good.
     assert_eq!(ask(&gateway, &by(&one)).await.0, 401);
-    *issuer.keys.lock().unwrap() = None;
+    issuer.leave();
     assert_eq!(ask(&gateway, &by(&Signer::new("three"))).await.0, 401);
     assert_eq!(ask(&gateway, &by(&two)).await.0, 201);
 }
