@@ -216,7 +216,7 @@ fn tenant_status(name: &str, tenant: &Tenant, from: &Tenants<'_>, moment: Timest
     let told = tenant.status.as_ref().and_then(|status| status.fairness.as_ref()) == fairness.as_ref();
     let (holds, reason, message) = match (own, membership.missing, membership.class) {
         (None, None, _) => {
-            return (last.is_some() || !told).then(|| json!({"conditions": [], "fairness": fairness}));
+            return (last.is_some() || !told).then(|| said(&[], fairness.as_ref()));
         }
         (Some(_), None, class) => {
             let class = class.unwrap_or_default();
@@ -237,7 +237,15 @@ fn tenant_status(name: &str, tenant: &Tenant, from: &Tenants<'_>, moment: Timest
         }
     };
     let wanted = condition(FOUND, holds, reason, message, tenant.metadata.generation, last, moment);
-    (last != Some(&wanted) || !told).then(|| json!({"conditions": [wanted], "fairness": fairness}))
+    (last != Some(&wanted) || !told).then(|| said(&[wanted], fairness.as_ref()))
+}
+
+/// What is said of a tenant. What is not said is taken back; `null` the API server would refuse.
+fn said(conditions: &[Condition], fairness: Option<&FairnessStatus>) -> Value {
+    match fairness {
+        Some(fairness) => json!({"conditions": conditions, "fairness": fairness}),
+        None => json!({"conditions": conditions}),
+    }
 }
 
 fn condition(
@@ -316,7 +324,9 @@ mod tests {
         assert_eq!(ready("tiny", &now).1, "InSync");
 
         let said = |name: &str| tenant_status(name, &tenants[name], &from, Timestamp::UNIX_EPOCH);
-        assert_eq!(said("lost").unwrap()["conditions"][0]["reason"], "ClassMissing");
+        let lost = said("lost").unwrap();
+        assert_eq!(lost["conditions"][0]["reason"], "ClassMissing");
+        assert!(lost.get("fairness").is_none(), "{lost}");
         assert_eq!(said("shop").unwrap()["conditions"][0]["status"], "True");
     }
 
