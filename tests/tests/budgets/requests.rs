@@ -205,12 +205,7 @@ subjects:
     let tries = [
         api.patch_status("more", &apply, &Patch::Apply(&wish)).await,
         api.patch_status("more", &merge, &Patch::Merge(&body)).await,
-        api.replace_status("more", &PostParams::default(), &{
-            let mut whole = api.get("more").await.unwrap();
-            whole.data["status"]["decision"] = approval.clone();
-            whole
-        })
-        .await,
+        replaced(&api, &approval).await,
     ];
     for tried in tries {
         let (code, text) = message(tried);
@@ -225,6 +220,18 @@ subjects:
     admin.delete(&grants[0]).await.unwrap();
     assert!(!fits(&maps).await);
     assert_eq!(until_state(&wish, "Pending").await.data["status"]["decision"], Value::Null);
+}
+
+/// Replaces the status of `more` with one that has a decision; again where the controller wrote meanwhile.
+async fn replaced(api: &Api<DynamicObject>, approval: &Value) -> kube::Result<DynamicObject> {
+    loop {
+        let mut whole = api.get("more").await.unwrap();
+        whole.data["status"]["decision"] = approval.clone();
+        match api.replace_status("more", &PostParams::default(), &whole).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            answer => return answer,
+        }
+    }
 }
 
 #[tokio::test]
