@@ -36,7 +36,9 @@ async fn gateway() -> &'static Gateway {
             }
         })
         .await;
-    let gateway = GATEWAY.get_or_init(|| Gateway::start("shared", &[]));
+    // All tests' service accounts live in one tenant, which pays for them.
+    let rates = "--gateway-rates=read=5000:5000,list=5000:5000,watch=5000:5000,write=5000:5000";
+    let gateway = GATEWAY.get_or_init(|| Gateway::start("shared", &[rates]));
     tests::until("alice has her rights", async || {
         let asked =
             gateway.kubectl(ALICE, &["auth", "can-i", "create", "configmaps", "--namespace=shop-web"]);
