@@ -7,9 +7,9 @@ use std::sync::Arc;
 use fairness::rates::shares::{Key, Ledger, MOST_PARTS, Member, Part as NamedPart, WHOLE};
 use fairness::rates::{Class, Limit, Rate};
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schema;
 use crate::rates::MOST_BUSY as MOST;
 
 /// What the replicas of Bailey have of the rates of tenants. Bailey alone writes it, by compare-and-swap.
@@ -92,11 +92,12 @@ impl Busy {
 }
 
 /// How often something of a class was asked for.
-#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClassUse {
     /// The class of requests.
-    pub class: ClassName,
+    #[schemars(schema_with = "schema::request_class")]
+    pub class: Class,
     /// How many thousandths of a request in a second.
     pub asked: u64,
     /// How many of those did not pass.
@@ -118,14 +119,15 @@ pub struct Others {
 }
 
 /// A replica's part of one rate.
-#[derive(KubeSchema, Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Part {
     /// The tenant.
     #[schemars(length(max = 63))]
     pub tenant: String,
     /// The class of requests.
-    pub class: ClassName,
+    #[schemars(schema_with = "schema::request_class")]
+    pub class: Class,
     /// How many thousandths of a request pass in a second.
     pub rate: u64,
     /// How many requests pass at once after a pause.
@@ -133,49 +135,6 @@ pub struct Part {
     /// How many thousandths of a request a second the replica is asked for.
     #[serde(default)]
     pub demand: u64,
-}
-
-/// A class of requests.
-#[derive(JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ClassName {
-    /// Reads one object.
-    #[default]
-    Read,
-    /// Reads many.
-    List,
-    /// Begins a watch.
-    Watch,
-    /// Changes something.
-    Write,
-    /// Writes an Event.
-    Event,
-    /// Asks for a token or a review.
-    Token,
-    /// Opens a stream.
-    Exec,
-}
-
-const NAMES: [(Class, ClassName); Class::ALL.len()] = [
-    (Class::Read, ClassName::Read),
-    (Class::List, ClassName::List),
-    (Class::Watch, ClassName::Watch),
-    (Class::Write, ClassName::Write),
-    (Class::Event, ClassName::Event),
-    (Class::Token, ClassName::Token),
-    (Class::Exec, ClassName::Exec),
-];
-
-impl From<Class> for ClassName {
-    fn from(class: Class) -> Self {
-        NAMES.iter().find(|(known, _)| *known == class).map_or(Self::Read, |(_, name)| *name)
-    }
-}
-
-impl From<ClassName> for Class {
-    fn from(name: ClassName) -> Self {
-        NAMES.iter().find(|(_, known)| *known == name).map_or(Self::Read, |(class, _)| *class)
-    }
 }
 
 impl RateLedgerSpec {
@@ -207,14 +166,14 @@ impl RateLedgerSpec {
 
 fn named(part: &Part) -> (Key, NamedPart) {
     let limit = Limit { rate: Rate::thousandths(part.rate), burst: part.burst };
-    let key = (Arc::from(part.tenant.as_str()), part.class.into());
+    let key = (Arc::from(part.tenant.as_str()), part.class);
     (key, NamedPart { limit, demand: Rate::thousandths(part.demand) })
 }
 
 fn part(((tenant, class), part): (&Key, &NamedPart)) -> Part {
     Part {
         tenant: tenant.to_string(),
-        class: (*class).into(),
+        class: *class,
         rate: part.limit.rate.as_thousandths(),
         burst: part.limit.burst,
         demand: part.demand.as_thousandths(),

@@ -1,5 +1,6 @@
 //! Schemas of fields whose types are not this crate's own, or whose bounds the derive cannot say.
 
+use fairness::rates::Class;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
@@ -32,6 +33,11 @@ pub(super) fn failure_policy(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn scope(_: &mut SchemaGenerator) -> Schema {
     choice("*", &["*", "Namespaced", "Cluster"])
+}
+
+/// A class of requests, as rates tell them apart.
+pub(super) fn request_class(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": Class::ALL.map(Class::as_str) })
 }
 
 pub(super) fn selector_operator(_: &mut SchemaGenerator) -> Schema {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use fairness::rates::shares::Key;
-use fairness::rates::{Class, Nanos, Use};
+use fairness::rates::{Nanos, Use};
 
 use crate::api::rate_ledger::{Busy, ClassUse, Others};
 
@@ -54,7 +54,8 @@ impl Since {
         let named = |tenant: &str| Busy { tenant: tenant.to_owned(), ..Busy::default() };
         for ((tenant, class), used) in &self.uses {
             let busy = all.entry(tenant).or_insert_with(|| named(tenant));
-            busy.classes.push(class_use(*class, per_second(used.asked), per_second(used.refused)));
+            let (asked, refused) = (per_second(used.asked), per_second(used.refused));
+            busy.classes.push(ClassUse { class: *class, asked, refused });
         }
         for (tenant, load) in loads {
             let bytes = load.bytes.saturating_sub(self.bytes.get(tenant).copied().unwrap_or_default());
@@ -77,10 +78,6 @@ impl Since {
     }
 }
 
-fn class_use(class: Class, asked: u64, refused: u64) -> ClassUse {
-    ClassUse { class: class.into(), asked, refused }
-}
-
 /// So many in this time, as thousandths a second.
 fn per_second(count: u64, time: Nanos) -> u64 {
     let thousandths = u128::from(count).saturating_mul(1_000_000_000_000);
@@ -89,6 +86,8 @@ fn per_second(count: u64, time: Nanos) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use fairness::rates::Class;
+
     use super::*;
 
     #[test]

@@ -97,8 +97,7 @@ fn top(ledger: String, replicas: &[Replica]) -> Top {
         .map(|(tenant, (told, sum))| {
             let mut classes: BTreeMap<String, u64> = BTreeMap::new();
             for class in told.iter().flat_map(|busy| &busy.classes) {
-                let name = fairness::rates::Class::from(class.class).as_str().to_owned();
-                let asked = classes.entry(name).or_default();
+                let asked = classes.entry(class.class.as_str().to_owned()).or_default();
                 *asked = asked.saturating_add(class.asked);
             }
             Busiest {
