@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use admission::Seats;
 use policies::EvaluationPool;
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -25,6 +26,27 @@ struct KindLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
+}
+
+/// What came of something.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ResultLabels {
+    pub(crate) result: &'static str,
+}
+
+/// Brings counters to what was counted elsewhere, by what came of it.
+pub(crate) fn count_results(
+    counters: &Family<ResultLabels, Counter>,
+    counts: impl IntoIterator<Item = (&'static str, u64)>,
+) {
+    for (result, count) in counts {
+        count_to(&counters.get_or_create(&ResultLabels { result }), count);
+    }
+}
+
+/// Brings a counter to what was counted elsewhere.
+pub(crate) fn count_to(counter: &Counter, count: u64) {
+    counter.inc_by(count.saturating_sub(counter.get()));
 }
 
 #[derive(Debug, Clone, Default)]

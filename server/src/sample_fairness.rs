@@ -8,6 +8,8 @@ use prometheus_client::registry::Registry;
 use tenancy::fairness::Standing;
 use tokio::sync::watch;
 
+use crate::sample::{ResultLabels, count_results, count_to};
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
     kind: &'static str,
@@ -16,11 +18,6 @@ struct KindLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PlaceLabels {
     place: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ResultLabels {
-    result: &'static str,
 }
 
 /// The metrics of the controller.
@@ -75,10 +72,7 @@ impl FairnessGauges {
         set(&self.conflicts, standing.conflicts);
         set(&self.dangling, standing.dangling);
         set(&self.warnings, standing.warnings);
-        for (result, count) in Standing::WRITES.into_iter().zip(standing.writes) {
-            let counter = self.writes.get_or_create(&ResultLabels { result });
-            counter.inc_by(count.saturating_sub(counter.get()));
-        }
-        self.repaired.inc_by(standing.repaired.saturating_sub(self.repaired.get()));
+        count_results(&self.writes, Standing::WRITES.into_iter().zip(standing.writes));
+        count_to(&self.repaired, standing.repaired);
     }
 }

@@ -14,16 +14,13 @@ use quota::grants::GrantDesk;
 use quota::ledger::{Ledger, Line, ONE, Owner};
 use tenancy::budgets::Budgets;
 
+use crate::sample::{ResultLabels, count_results, count_to};
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LimitLabels {
     tenant: String,
     band: String,
     resource: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ResultLabels {
-    result: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -121,19 +118,11 @@ impl QuotaGauges {
 
     fn read_grants(&self) {
         let counts = self.grants.counts();
-        let rows = [
-            (&self.granted, "at_once", counts.at_once),
-            (&self.granted, "waited", counts.waited),
-            (&self.granted, "late", counts.late),
-            (&self.writes, "written", counts.moves),
-            (&self.writes, "conflict", counts.conflicts),
-            (&self.counts, "refused", counts.counts_refused),
-            (&self.counts, "believed", counts.counts_believed),
-        ];
-        for (family, result, count) in rows {
-            let counter = family.get_or_create(&ResultLabels { result });
-            counter.inc_by(count.saturating_sub(counter.get()));
-        }
+        let granted = [("at_once", counts.at_once), ("waited", counts.waited), ("late", counts.late)];
+        count_results(&self.granted, granted);
+        count_results(&self.writes, [("written", counts.moves), ("conflict", counts.conflicts)]);
+        let recounts = [("refused", counts.counts_refused), ("believed", counts.counts_believed)];
+        count_results(&self.counts, recounts);
     }
 
     pub(crate) fn read(&self) {
@@ -148,15 +137,10 @@ impl QuotaGauges {
             ("refused", counts.refused),
             ("late", counts.late),
         ];
-        let requests = results.map(|(result, count)| (&self.requests, result, count));
-        let writes = [("written", counts.written), ("conflict", counts.lost)];
-        let writes = writes.map(|(result, count)| (&self.share_writes, result, count));
-        for (family, result, count) in requests.into_iter().chain(writes) {
-            let counter = family.get_or_create(&ResultLabels { result });
-            counter.inc_by(count.saturating_sub(counter.get()));
-        }
-        self.checks.inc_by(counts.checks.saturating_sub(self.checks.get()));
-        self.drift.inc_by(counts.drift.saturating_sub(self.drift.get()));
+        count_results(&self.requests, results);
+        count_results(&self.share_writes, [("written", counts.written), ("conflict", counts.lost)]);
+        count_to(&self.checks, counts.checks);
+        count_to(&self.drift, counts.drift);
         self.listed.clear();
         let kinds = self.desk.read(|ledger: &Ledger| {
             let kinds = ledger.counted().into_iter();

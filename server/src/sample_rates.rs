@@ -3,17 +3,13 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tenancy::rates::{RateShares, Standing};
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ResultLabels {
-    result: &'static str,
-}
+use crate::sample::{ResultLabels, count_results};
 
 type Share = Gauge<f64, AtomicU64>;
 
@@ -48,9 +44,6 @@ impl RateGauges {
         let share = f64::from(u32::try_from(share).unwrap_or(u32::MAX)) / 1e6;
         self.share.set(if left == 0 { 0.0 } else { share });
         self.lease.set(Duration::from_nanos(left).as_secs_f64());
-        for (result, count) in [("written", written), ("lost", lost), ("failed", failed)] {
-            let counter = self.writes.get_or_create(&ResultLabels { result });
-            counter.inc_by(count.saturating_sub(counter.get()));
-        }
+        count_results(&self.writes, [("written", written), ("lost", lost), ("failed", failed)]);
     }
 }
