@@ -9,7 +9,7 @@ use xtask::http;
 use xtask::process::Component;
 
 use crate::world::fail;
-use crate::{User, World};
+use crate::{User, World, metric};
 
 /// A running gateway.
 pub struct Gateway {
@@ -150,9 +150,7 @@ impl Gateway {
     /// When it does not answer.
     #[must_use]
     pub fn metric(&self, begin: &str) -> u64 {
-        let metrics = self.metrics();
-        let line = metrics.lines().find_map(|line| line.strip_prefix(begin)?.strip_prefix(' '));
-        line.map_or(0, |value| value.parse().unwrap())
+        metric(&self.metrics(), begin).unwrap_or(0)
     }
 }
 

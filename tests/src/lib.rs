@@ -9,6 +9,7 @@ pub mod command;
 pub mod gateway;
 pub mod issuer;
 mod kinds;
+mod metrics;
 mod namespace;
 mod outcome;
 mod passage;
@@ -22,6 +23,7 @@ mod world;
 
 pub use apply::{Objects, documents};
 pub use kinds::{is_forbidden, kinds, let_in, may, may_with};
+pub use metrics::metric;
 pub use namespace::Namespace;
 pub use outcome::{Refusal, refusal};
 pub use passage::Passage;

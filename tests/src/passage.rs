@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -24,15 +25,17 @@ impl Passage {
     /// # Panics
     /// When there is no port, or the kubeconfig is not what it should be.
     pub async fn to_api_server(world: &World) -> Self {
-        let text = std::fs::read_to_string(world.access().bailey_kubeconfig()).unwrap();
-        let (server, port) = server(&text);
+        let text = std::fs::read(world.access().bailey_kubeconfig()).unwrap();
+        let mut config: Value = serde_json::from_slice(&text).unwrap();
+        let server = &mut config["clusters"][0]["cluster"]["server"];
+        let (_, port) = server.as_str().unwrap().rsplit_once(':').unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
-        let text = text.replace(&server, &server.replace(&format!(":{port}"), &format!(":{own}")));
+        *server = format!("https://127.0.0.1:{own}").into();
         let kubeconfig = world.access().folder().join(format!("passage-{own}.kubeconfig"));
-        std::fs::write(&kubeconfig, text).unwrap();
+        std::fs::write(&kubeconfig, config.to_string()).unwrap();
         let silences = watch::Sender::new(0);
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
         let accepting = tokio::spawn(accept(listener, address, silences.subscribe()));
         Self { kubeconfig, silences, accepting }
     }
@@ -53,14 +56,6 @@ impl Drop for Passage {
     fn drop(&mut self) {
         self.accepting.abort();
     }
-}
-
-/// The address in a kubeconfig, and its port.
-fn server(kubeconfig: &str) -> (String, u16) {
-    let line = kubeconfig.split_whitespace().find(|word| word.contains("https://")).unwrap();
-    let server = line.trim_matches(['"', ',', '\'']);
-    let server = &server[server.find("https://").unwrap()..];
-    (server.to_owned(), server.rsplit_once(':').unwrap().1.trim_end_matches('/').parse().unwrap())
 }
 
 async fn accept(listener: TcpListener, address: SocketAddr, silences: watch::Receiver<u64>) {

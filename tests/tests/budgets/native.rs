@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Namespace;
@@ -71,11 +72,24 @@ impl Drop for Sums {
 
 /// Creates so many, each tried again while something is held for requests that may not have ended.
 pub(super) async fn fill(maps: &Api<ConfigMap>, prefix: &str, many: usize) {
-    let start = std::time::Instant::now();
+    fill_for(Duration::from_secs(100), "there is room", many, async |number| {
+        create(maps, &format!("{prefix}-{number}")).await.map(drop)
+    })
+    .await;
+}
+
+/// The same with some way to create one by its number, for no longer than that in all.
+pub(super) async fn fill_for(
+    longest: Duration,
+    what: &str,
+    many: usize,
+    create: impl AsyncFn(usize) -> kube::Result<()>,
+) {
+    let start = Instant::now();
     for number in 0..many {
-        while let Err(error) = create(maps, &format!("{prefix}-{number}")).await {
-            assert!(start.elapsed() < std::time::Duration::from_secs(100), "{number} are let in: {error}");
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        while let Err(error) = create(number).await {
+            assert!(start.elapsed() < longest, "{what}; {number} are let in: {error}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 }

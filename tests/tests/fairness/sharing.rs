@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tests::{ALICE, Replicas, World, https_client, until};
+use tests::{ALICE, Replicas, World, https_client, metric, until};
 use xtask::http;
 
 use crate::Flows;
@@ -12,8 +12,7 @@ use crate::Flows;
 /// The value of a gauge of the replica at this port.
 fn gauge(port: u16, name: &str) -> f64 {
     let (_, metrics) = http::get(port, "/metrics").unwrap();
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
+    metric(&metrics, name).unwrap_or_else(|| panic!("no {name} in {metrics}"))
 }
 
 /// Alice's writes past every gateway, by a client that does not wait by itself.

@@ -2,15 +2,14 @@
 
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use tests::{World, until};
+use tests::{World, metric, until};
 
 use crate::{FLOW, Flows, named};
 
 /// The value of a counter without labels.
 fn counter(name: &str) -> u64 {
     let metrics = World::shared().bailey.metrics();
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
+    metric(&metrics, name).unwrap_or_else(|| panic!("no {name} in {metrics}"))
 }
 
 #[tokio::test]

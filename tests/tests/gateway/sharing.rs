@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::gateway::Gateway;
-use tests::{ADMIN, ALICE, Objects, World, https_client, until};
+use tests::{ADMIN, ALICE, Objects, World, https_client, metric, until};
 
 use crate::gateway;
 
@@ -56,19 +56,18 @@ impl<'a> Flood<'a> {
     }
 }
 
-fn float(gateway: &Gateway, metric: &str) -> f64 {
+fn gauge(gateway: &Gateway, name: &str) -> f64 {
     let metrics = gateway.metrics();
-    let line = metrics.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {metric} in {metrics}")).parse().unwrap()
+    metric(&metrics, name).unwrap_or_else(|| panic!("no {name} in {metrics}"))
 }
 
 /// Waits until each of so many replicas has its even part.
 async fn until_even(gateways: &[&Gateway]) {
     let even = 1.0 / f64::from(u32::try_from(gateways.len()).unwrap());
     for gateway in gateways {
-        until("each has an even part", async || (float(gateway, "bailey_rates_share") - even).abs() < 1e-3)
+        until("each has an even part", async || (gauge(gateway, "bailey_rates_share") - even).abs() < 1e-3)
             .await;
-        assert_eq!(float(gateway, "bailey_rates_replicas") as usize, gateways.len());
+        assert_eq!(gauge(gateway, "bailey_rates_replicas") as usize, gateways.len());
     }
 }
 
@@ -96,7 +95,7 @@ async fn two_gateways_let_no_more_pass_than_one_and_one_that_is_asked_alone_gets
         flood.until_told(&second, "the second has nearly all", |message| message.contains(alone)).await;
         let passed = flood.passed.load(Ordering::Relaxed) as f64;
         assert!(passed <= 48.0 + 4.0 * begun.elapsed().as_secs_f64());
-        assert!(float(&second, "bailey_rates_named") > 0.0);
+        assert!(gauge(&second, "bailey_rates_named") > 0.0);
         let ledger =
             json!({"apiVersion": "bailey.dev/v1alpha1", "kind": "RateLedger", "metadata": {"name": "pair"}});
         let ledger = Objects::new(World::shared().client(ADMIN).await).get(&ledger).await.unwrap();
@@ -107,7 +106,7 @@ async fn two_gateways_let_no_more_pass_than_one_and_one_that_is_asked_alone_gets
     }
     // One that ends in order gives its part at once.
     drop(first.take());
-    until("the second has everything", async || float(&second, "bailey_rates_share") == 1.0).await;
+    until("the second has everything", async || gauge(&second, "bailey_rates_share") == 1.0).await;
     let flood = Flood::of(&[]);
     let whole = |message: &str| message.contains("48 at once;") && !message.contains("of which");
     flood.until_told(&second, "the second has all of what is named", whole).await;
@@ -125,12 +124,12 @@ async fn what_a_killed_gateway_had_is_free_after_its_lease() {
     flood.until_told(&second, "the second refuses", |_| true).await;
     // Its lease runs out, and for longer than that the second sees nothing of it.
     let begun = Instant::now();
-    while float(&second, "bailey_rates_share") < 1.0 {
+    while gauge(&second, "bailey_rates_share") < 1.0 {
         assert!(begun.elapsed() < Duration::from_secs(90), "what was killed keeps its part");
         flood.until_told(&second, "its own part stays", |message| !message.contains("nothing yet")).await;
     }
-    assert_eq!(float(&second, "bailey_rates_replicas") as u32, 1);
-    assert!(float(&second, "bailey_rates_lease_seconds") > 0.0);
+    assert_eq!(gauge(&second, "bailey_rates_replicas") as u32, 1);
+    assert!(gauge(&second, "bailey_rates_lease_seconds") > 0.0);
 }
 
 #[tokio::test]
@@ -138,9 +137,9 @@ async fn a_gateway_that_joins_waits_for_its_part_before_it_is_ready() {
     let _shared = gateway().await;
     let flags = ["--gateway-ledger=joins", "--gateway-rates=read=4:48"];
     let first = Gateway::start("joins-1", &flags);
-    assert_eq!(float(&first, "bailey_rates_share"), 1.0);
+    assert_eq!(gauge(&first, "bailey_rates_share"), 1.0);
     // It starts, and is ready, only where it lets something pass.
     let second = Gateway::start("joins-2", &flags);
-    assert!(float(&second, "bailey_rates_share") > 0.0);
+    assert!(gauge(&second, "bailey_rates_share") > 0.0);
     until("a request passes at the second too", async || Flood::of(&[]).ask(&second).await.is_none()).await;
 }
