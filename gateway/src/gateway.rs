@@ -76,7 +76,7 @@ impl Gateway {
         let upstream = Upstream(parts.sender);
         Self {
             tokens: Tokens::new(upstream.clone(), parts.metrics.clone()),
-            lists: Lists::new(parts.tenants.clone()),
+            lists: Lists::new(parts.tenants.clone(), upstream.clone()),
             upstream,
             issuers: parts.issuers,
             tenants: parts.tenants,
@@ -159,7 +159,11 @@ impl Gateway {
             let asked = Asked { forward: &forward, accounts, tenant, parts, target, scope };
             return self.lists.answer(asked, place).await;
         }
-        forward.run(request, place).await
+        let answer = forward.run(request, place).await;
+        if target.changes_namespace {
+            self.lists.wrote(&user).await;
+        }
+        answer
     }
 
     fn tenant(&self, user: &UserInfo, target: &Target) -> Result<String, Refusal> {

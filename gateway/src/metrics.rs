@@ -33,9 +33,9 @@ pub(crate) struct LimitLabels {
 /// What was narrowed, and whether it was listed or watched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct FilterLabels {
-    /// `namespaces`, `classes`, or `everywhere` for what is in all namespaces of a user.
+    /// `namespaces`, `classes`, `nodes`, `volumes`, `definitions`, or `everywhere` for what is in all namespaces of a user.
     pub(crate) scope: &'static str,
-    /// `list` or `watch`, or `get` for one class.
+    /// `list` or `watch`, or `get` for one object.
     pub(crate) verb: &'static str,
 }
 

@@ -7,7 +7,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use model::Code;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::body::Body;
 
@@ -19,11 +19,13 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// When it may pass, rounded up to whole seconds.
     pub(crate) retry_after: Option<Duration>,
+    /// What clients of Kubernetes look for besides the code.
+    cause: Option<&'static str>,
 }
 
 impl Refusal {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, status: status(code), message: message.into(), retry_after: None }
+        Self { code, status: status(code), message: message.into(), retry_after: None, cause: None }
     }
 
     /// The API server, or who says who somebody is, cannot be asked.
@@ -40,28 +42,40 @@ impl Refusal {
         Self { retry_after: Some(wait), ..self }
     }
 
-    /// The answer: a Status object, as the API server writes them.
-    pub(crate) fn response(&self, contact: Option<&str>) -> Response<Body> {
-        let seconds = self.retry_after.map(whole_seconds);
+    /// Says so as clients of Kubernetes look for it.
+    pub(crate) fn because(self, cause: &'static str) -> Self {
+        Self { cause: Some(cause), ..self }
+    }
+
+    /// A Status object, as the API server writes them.
+    pub(crate) fn status_object(&self, contact: Option<&str>) -> Value {
         let message = match contact {
             Some(contact) => format!("{} [{}]; {contact}", self.message, self.code),
             None => format!("{} [{}]", self.message, self.code),
         };
-        let mut details = json!({"causes": [{"reason": self.code.as_str(), "message": self.message}]});
-        if let (Some(seconds), Some(details)) = (seconds, details.as_object_mut()) {
-            details.insert("retryAfterSeconds".to_owned(), seconds.into());
+        let causes = std::iter::once(self.code.as_str()).chain(self.cause);
+        let causes: Vec<Value> =
+            causes.map(|cause| json!({"reason": cause, "message": self.message})).collect();
+        let mut details = json!({"causes": causes});
+        if let (Some(wait), Some(details)) = (self.retry_after, details.as_object_mut()) {
+            details.insert("retryAfterSeconds".to_owned(), whole_seconds(wait).into());
         }
-        let status = json!({
+        json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": message, "reason": reason(self.status), "details": details, "code": self.status.as_u16(),
-        });
+        })
+    }
+
+    /// The answer.
+    pub(crate) fn response(&self, contact: Option<&str>) -> Response<Body> {
+        let status = self.status_object(contact);
         let body = Full::new(Bytes::from(status.to_string())).map_err(|never| match never {});
         let mut response = Response::new(Body::new(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(seconds) = seconds {
-            headers.insert(RETRY_AFTER, seconds.into());
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, whole_seconds(wait).into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -97,6 +111,7 @@ fn reason(status: StatusCode) -> &'static str {
         StatusCode::BAD_REQUEST => "BadRequest",
         StatusCode::UNAUTHORIZED => "Unauthorized",
         StatusCode::FORBIDDEN => "Forbidden",
+        StatusCode::NOT_FOUND => "NotFound",
         StatusCode::METHOD_NOT_ALLOWED => "MethodNotAllowed",
         StatusCode::GONE => "Expired",
         StatusCode::NOT_ACCEPTABLE => "NotAcceptable",

@@ -35,6 +35,8 @@ pub(crate) struct Target {
     pub(crate) page: Option<u64>,
     /// What a list or watch reads that is not within one namespace.
     pub(crate) scope: Option<Scope>,
+    /// Whether it changes a Namespace itself.
+    pub(crate) changes_namespace: bool,
 }
 
 /// What a list or watch reads that is not within one namespace.
@@ -44,8 +46,45 @@ pub(crate) enum Scope {
     Namespaces,
     /// What is in all namespaces, where the kind is one that is in namespaces.
     Everywhere,
-    /// Classes that objects name, or one of them.
-    Classes(ClassKind),
+    /// A kind of the cluster's own, or one object of it.
+    Granted(Granted),
+}
+
+/// Kinds of the cluster's own, of which tenants see what is theirs, or what they were granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Granted {
+    /// Of their tenants.
+    Namespace,
+    /// That objects may name.
+    Class(ClassKind),
+    /// Where Pods are led.
+    Node,
+    /// Of PersistentVolumeClaims.
+    Volume,
+    /// Of custom kinds.
+    Definition,
+}
+
+impl Granted {
+    /// The name of the kind.
+    pub(crate) const fn kind(self) -> &'static str {
+        match self {
+            Self::Namespace => "Namespace",
+            Self::Class(kind) => kind.as_str(),
+            Self::Node => "Node",
+            Self::Volume => "PersistentVolume",
+            Self::Definition => "CustomResourceDefinition",
+        }
+    }
+
+    /// What field selectors may ask for besides `metadata.name`.
+    pub(crate) const fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Namespace => &["status.phase"],
+            Self::Node => &["spec.unschedulable"],
+            Self::Class(_) | Self::Volume | Self::Definition => &[],
+        }
+    }
 }
 
 impl Target {
@@ -73,13 +112,22 @@ impl Target {
         let verb = verb(method, resource.as_ref(), query.watch)?;
         let Some(resource) = resource else {
             let class = if verb == Verb::Write { Class::Write } else { Class::Read };
-            return Ok(Self { verb, class, namespace: None, page: None, scope: None });
+            return Ok(Self {
+                verb,
+                class,
+                namespace: None,
+                page: None,
+                scope: None,
+                changes_namespace: false,
+            });
         };
         let class = resource.class(verb);
         let reads = *method == Method::GET;
         let scope = resource.scope().filter(|_| reads);
         let namespace = resource.namespace.map(str::to_owned);
-        Ok(Self { verb, class, namespace, page: query.limit, scope })
+        let changes_namespace =
+            verb == Verb::Write && (resource.group, resource.resource) == ("", "namespaces");
+        Ok(Self { verb, class, namespace, page: query.limit, scope, changes_namespace })
     }
 }
 
@@ -229,17 +277,20 @@ impl<'a> Resource<'a> {
         if self.namespace.is_some() || self.watch || self.proxy || self.subresource.is_some() {
             return None;
         }
-        let kind = match (self.group, self.resource) {
-            ("storage.k8s.io", "storageclasses") => Some(ClassKind::Storage),
-            ("networking.k8s.io", "ingressclasses") => Some(ClassKind::Ingress),
-            ("gateway.networking.k8s.io", "gatewayclasses") => Some(ClassKind::Gateway),
-            ("scheduling.k8s.io", "priorityclasses") => Some(ClassKind::Priority),
-            ("node.k8s.io", "runtimeclasses") => Some(ClassKind::Runtime),
-            ("resource.k8s.io", "deviceclasses") => Some(ClassKind::Device),
+        let granted = match (self.group, self.resource) {
+            ("storage.k8s.io", "storageclasses") => Some(Granted::Class(ClassKind::Storage)),
+            ("networking.k8s.io", "ingressclasses") => Some(Granted::Class(ClassKind::Ingress)),
+            ("gateway.networking.k8s.io", "gatewayclasses") => Some(Granted::Class(ClassKind::Gateway)),
+            ("scheduling.k8s.io", "priorityclasses") => Some(Granted::Class(ClassKind::Priority)),
+            ("node.k8s.io", "runtimeclasses") => Some(Granted::Class(ClassKind::Runtime)),
+            ("resource.k8s.io", "deviceclasses") => Some(Granted::Class(ClassKind::Device)),
+            ("", "nodes") => Some(Granted::Node),
+            ("", "persistentvolumes") => Some(Granted::Volume),
+            ("apiextensions.k8s.io", "customresourcedefinitions") => Some(Granted::Definition),
             _ => None,
         };
-        match (kind, self.group, self.resource) {
-            (Some(kind), ..) => Some(Scope::Classes(kind)),
+        match (granted, self.group, self.resource) {
+            (Some(granted), ..) => Some(Scope::Granted(granted)),
             _ if self.name.is_some() => None,
             (None, "", "namespaces") => Some(Scope::Namespaces),
             _ => Some(Scope::Everywhere),

@@ -68,6 +68,24 @@ impl Upstream {
         self.own(path, Request::get(path).header(ACCEPT, accept), String::new()).await
     }
 
+    /// Reads for the gateway itself what may be as long as this, in bytes.
+    pub(crate) async fn read(
+        &self,
+        target: &str,
+        accept: &str,
+        most: usize,
+    ) -> Result<(StatusCode, Bytes), BoxError> {
+        let empty = Body::new(Full::new(Bytes::new()).map_err(|never| match never {}));
+        let request = Request::get(target).header(ACCEPT, accept).body(empty)?;
+        tokio::time::timeout(PATIENCE, self.whole(request, most)).await?
+    }
+
+    /// Sends a request and takes in the whole answer.
+    async fn whole(&self, request: Request<Body>, most: usize) -> Result<(StatusCode, Bytes), BoxError> {
+        let (head, body) = self.begin(request).await?.into_parts();
+        Ok((head.status, Limited::new(body, most).collect().await?.to_bytes()))
+    }
+
     async fn own(
         &self,
         path: &str,
@@ -80,13 +98,7 @@ impl Upstream {
         };
         let body = Full::new(Bytes::from(body)).map_err(|never| match never {});
         let request = request.body(Body::new(body)).map_err(|error| unavailable(&error))?;
-        let ask = async {
-            let response = self.begin(request).await?;
-            let (head, body) = response.into_parts();
-            let bytes = Limited::new(body, OWN_ANSWER).collect().await?.to_bytes();
-            Ok::<_, BoxError>((head.status, bytes))
-        };
-        match tokio::time::timeout(OWN_PATIENCE, ask).await {
+        match tokio::time::timeout(OWN_PATIENCE, self.whole(request, OWN_ANSWER)).await {
             Ok(answer) => answer.map_err(|error| unavailable(&error)),
             Err(late) => Err(unavailable(&late)),
         }

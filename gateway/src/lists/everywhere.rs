@@ -76,7 +76,7 @@ impl Lists {
         refused: Response<Incoming>,
         place: Place,
     ) -> Result<Response<Body>, Refusal> {
-        let index = Arc::clone(&self.floor.tenants.borrow());
+        let index = Arc::clone(&self.floors.tenants.borrow());
         let namespaces = namespaces_of(&index, asked.forward.user);
         let known = !namespaces.is_empty();
         if !known || !self.kinds.is_namespaced(asked.forward.upstream, asked.parts.uri.path()).await? {

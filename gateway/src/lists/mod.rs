@@ -3,20 +3,23 @@
 //! The API server is asked as the user first: whoever may see the whole gets it as it is. Where it says 403, a member of
 //! tenants gets what is theirs.
 
-mod classes;
+mod cache;
 mod everywhere;
 mod floor;
+mod granted;
 mod kinds;
 mod membership;
+mod namespaces;
 mod page;
 mod position;
 mod query;
+mod selection;
+mod sight;
 mod turns;
 
 use http::request::Parts;
 use http::{Response, StatusCode};
-use hyper::body::Incoming;
-use model::Code;
+use model::{TenantIndex, UserInfo};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -25,18 +28,21 @@ use crate::forward::{Asker, Forward};
 use crate::limits::{Accounts, Place};
 use crate::metrics::FilterLabels;
 use crate::refusal::Refusal;
-use crate::target::{Scope, Target, Verb};
-use floor::Floor;
+use crate::target::{Granted, Scope, Target, Verb};
+use crate::upstream::Upstream;
+use cache::Caches;
+use floor::Floors;
 use kinds::Kinds;
-use membership::Membership;
-use query::Query;
+use namespaces::Written;
 use turns::Turns;
 
 /// What makes narrowed lists and watches.
 pub(crate) struct Lists {
-    floor: Floor,
+    floors: Floors,
+    caches: Caches,
     kinds: Kinds,
     turns: Turns,
+    written: Written,
 }
 
 /// A list or watch of more than one namespace.
@@ -53,9 +59,12 @@ pub(crate) struct Asked<'a> {
 impl Asked<'_> {
     fn count(&self) {
         let scope = match self.scope {
-            Scope::Namespaces => "namespaces",
             Scope::Everywhere => "everywhere",
-            Scope::Classes(_) => "classes",
+            Scope::Granted(Granted::Class(_)) => "classes",
+            Scope::Granted(Granted::Node) => "nodes",
+            Scope::Granted(Granted::Volume) => "volumes",
+            Scope::Granted(Granted::Definition) => "definitions",
+            Scope::Namespaces | Scope::Granted(Granted::Namespace) => "namespaces",
         };
         let verb = match self.target.verb {
             Verb::Watch => "watch",
@@ -67,8 +76,19 @@ impl Asked<'_> {
 }
 
 impl Lists {
-    pub(crate) fn new(tenants: watch::Receiver<Arc<model::TenantIndex>>) -> Self {
-        Self { floor: Floor::new(tenants), kinds: Kinds::new(), turns: Turns::default() }
+    pub(crate) fn new(tenants: watch::Receiver<Arc<TenantIndex>>, upstream: Upstream) -> Self {
+        Self {
+            floors: Floors::new(tenants),
+            caches: Caches::new(upstream),
+            kinds: Kinds::new(),
+            turns: Turns::default(),
+            written: Written::new(),
+        }
+    }
+
+    /// Takes note that a user has changed a Namespace through here.
+    pub(crate) async fn wrote(&self, user: &UserInfo) {
+        self.written.note(user).await;
     }
 
     /// Answers it; the place is held until the answer has ended.
@@ -80,49 +100,7 @@ impl Lists {
         match asked.scope {
             Scope::Namespaces => self.namespaces(asked, whole, place).await,
             Scope::Everywhere => self.everywhere(asked, whole, place).await,
-            Scope::Classes(kind) => self.classes(kind, asked, whole, place).await,
+            Scope::Granted(granted) => self.granted(granted, asked, whole, place).await,
         }
     }
-
-    /// Namespaces by the label of their tenant, from the API server, so that versions, pages, selectors, bookmarks and forms
-    /// are its own.
-    async fn namespaces(
-        &self,
-        asked: Asked<'_>,
-        refused: Response<Incoming>,
-        place: Place,
-    ) -> Result<Response<Body>, Refusal> {
-        let (index, floor) = self.floor.look(asked.forward.upstream).await?;
-        let membership = Membership::of(&index, asked.forward.user)?;
-        if membership.tenants.is_empty() {
-            return Ok(asked.forward.carry(refused, place));
-        }
-        asked.count();
-        let mut query = Query::read(&asked.parts.uri)?;
-        let watch = asked.target.verb == Verb::Watch;
-        if watch {
-            above(floor, &query)?;
-        }
-        query.within(&membership.tenants);
-        let mut parts = asked.parts;
-        parts.uri = query.target("/api/v1/namespaces");
-        let answer = asked.forward.ask(parts, Asker::Gateway).await?;
-        membership.holds(&self.floor.tenants)?;
-        if !watch {
-            return Ok(asked.forward.carry(answer, place));
-        }
-        let (head, body) = answer.into_parts();
-        let body = membership.bound(body, self.floor.tenants.clone());
-        Ok(asked.forward.carry(Response::from_parts(head, body), place))
-    }
-}
-
-/// Refuses a watch that would go on from a version of other memberships.
-fn above(floor: u64, query: &Query) -> Result<(), Refusal> {
-    if query.goes_on_from()?.is_some_and(|version| version < floor) {
-        let message =
-            "members of tenants have changed since this `resourceVersion`: list again, and watch from there";
-        return Err(Refusal::new(Code::GatewayExpired, message));
-    }
-    Ok(())
 }

@@ -40,23 +40,6 @@ pub(super) struct Metadata {
     pub(super) rest: Option<String>,
 }
 
-/// An object, or a row of a table with its object.
-#[derive(Deserialize)]
-struct Named {
-    metadata: Option<Name>,
-    object: Option<Object>,
-}
-
-#[derive(Deserialize)]
-struct Object {
-    metadata: Option<Name>,
-}
-
-#[derive(Deserialize)]
-struct Name {
-    name: String,
-}
-
 impl Page {
     /// Reads a list.
     ///
@@ -92,16 +75,6 @@ impl Page {
         } else {
             self.rows = None;
         }
-    }
-
-    /// Keeps the objects of which the name passes. A row without its object's metadata is none that passes.
-    pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        let keep = |text: &RawValue| {
-            let named = serde_json::from_str::<Named>(text.get()).ok();
-            let metadata = named.and_then(|named| named.metadata.or_else(|| named.object?.metadata));
-            metadata.is_some_and(|metadata| keep(&metadata.name))
-        };
-        self.items.iter_mut().chain(&mut self.rows).for_each(|all| all.retain(|text| keep(text)));
     }
 
     /// The answer, with what the API server said about the form, and its warnings.
@@ -202,22 +175,6 @@ mod tests {
         let expected = r#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"7"},"columnDefinitions":[1],"rows":[2]}"#;
         assert_eq!(table.write(), expected);
         assert!(Page::read(&Bytes::from_static(b"k8s\0")).is_err());
-    }
-
-    #[test]
-    fn objects_and_rows_are_kept_by_name() {
-        let mut list = page(
-            r#"{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}]}"#,
-        );
-        list.retain(|name| name == "b");
-        assert!(list.write().ends_with(br#""items":[{"metadata":{"name":"b"}}]}"#));
-        let mut table = page(
-            r#"{"kind":"Table","apiVersion":"v1","metadata":{},"rows":[{"cells":["a"],"object":{"metadata":{"name":"a"}}},{"cells":["a"],"object":null}]}"#,
-        );
-        table.retain(|name| name == "a");
-        assert_eq!(table.len(), 1);
-        table.retain(|_| false);
-        assert_eq!(table.len(), 0);
     }
 
     #[test]

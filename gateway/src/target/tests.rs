@@ -55,13 +55,22 @@ fn what_is_read_as_a_whole_is_no_single_object_and_no_old_form() {
         assert_eq!(scope("GET", all), Some(Scope::Everywhere), "{all}");
     }
     for class in ["/apis/node.k8s.io/v1/runtimeclasses", "/apis/node.k8s.io/v1/runtimeclasses/a?watch=1"] {
-        assert_eq!(scope("GET", class), Some(Scope::Classes(ClassKind::Runtime)), "{class}");
+        assert_eq!(scope("GET", class), Some(Scope::Granted(Granted::Class(ClassKind::Runtime))), "{class}");
+    }
+    for (path, granted) in [
+        ("/api/v1/nodes", Granted::Node),
+        ("/api/v1/nodes/a", Granted::Node),
+        ("/api/v1/persistentvolumes?watch=1", Granted::Volume),
+        ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/a", Granted::Definition),
+    ] {
+        assert_eq!(scope("GET", path), Some(Scope::Granted(granted)), "{path}");
     }
     for other in [
         "/apis/node.k8s.io/v1/runtimeclasses/a/status",
+        "/api/v1/nodes/a/proxy/",
+        "/apis/example.com/v1/nodes/a",
         "/api/v1/namespaces/a",
         "/api/v1/namespaces/a/pods",
-        "/api/v1/nodes/a",
         "/api/v1/watch/namespaces",
         "/api/v1/watch/pods",
         "/api/v1",
@@ -69,6 +78,9 @@ fn what_is_read_as_a_whole_is_no_single_object_and_no_old_form() {
     ] {
         assert_eq!(scope("GET", other), None, "{other}");
     }
+    let changes = |method, target| read(method, target).unwrap().changes_namespace;
+    assert!(changes("POST", "/api/v1/namespaces") && changes("DELETE", "/api/v1/namespaces/a"));
+    assert!(!changes("POST", "/api/v1/namespaces/a/pods") && !changes("GET", "/api/v1/namespaces/a"));
     for method in ["HEAD", "DELETE", "POST", "OPTIONS"] {
         assert_eq!(scope(method, "/api/v1/namespaces"), None, "{method}");
     }

@@ -76,16 +76,27 @@ async fn one_class_is_read_by_the_same_rule() {
         format!("{STORAGE}/of-classes-gold-%61"),
         format!("{STORAGE}/of-classes-iron?fieldSelector=metadata.name%3Dof-classes-gold-a"),
         format!("{PRIORITY}/system-node-critical"),
-        format!("{STORAGE}?watch=true"),
     ] {
         let (status, said) = get(&refused).await;
         assert_eq!(status, 403, "{refused}: {said}");
     }
     let (status, said) = get(&format!("{STORAGE}/of-classes-gold-a?watch=true&resourceVersion=1")).await;
     assert_eq!((status, said["kind"].as_str()), (200, Some("StorageClass")), "{said}");
-    for refused in ["continue=x", "limit=1&limit=2", "x=y"] {
+    for refused in [
+        "continue=x",
+        "limit=1&limit=2",
+        "x=y",
+        "labelSelector=a%20b",
+        "fieldSelector=provisioner%3Dx",
+        "includeObject=All",
+        "resourceVersion=x",
+        "resourceVersionMatch=Exact",
+        "watch=1&resourceVersionMatch=Exact&resourceVersion=1",
+        "watch=1&sendInitialEvents=true",
+        "watch=1&timeoutSeconds=x",
+    ] {
         let (status, said) = get(&format!("{STORAGE}?{refused}")).await;
-        assert_eq!(status, 400, "{refused}: {said}");
+        assert_eq!(status, if refused.contains("All") { 406 } else { 400 }, "{refused}: {said}");
     }
     assert!(names(&get(&format!("{STORAGE}?labelSelector=x%3Dy")).await.1["items"]).is_empty());
 }

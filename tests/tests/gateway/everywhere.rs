@@ -11,6 +11,7 @@ use tests::{ADMIN, ALICE, Objects, Tenant, World, give_namespace};
 use crate::lists::{Robot, names};
 use crate::{gateway, text};
 
+const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
 const ALL: &str = "/api/v1/configmaps";
 /// Only those of the tests, and not those that each namespace gets.
 const OURS: &str = "labelSelector=of%3Dtests";
@@ -194,10 +195,10 @@ async fn other_forms_and_watches_are_told_what_works() {
     );
     assert!(refused["message"].as_str().unwrap().contains("every-forms-a"), "{refused}");
     // A kind that is in no namespace is the API server's to refuse, by the way that it says.
-    for nodes in ["/api/v1/nodes", "/api/v1/nodes?watch=true", "/api/v1/no-such-kind"] {
-        let (code, refused) = status(&robot, gateway, nodes, "*/*").await;
-        assert_eq!(code, 403, "{nodes}: {refused}");
-        assert!(refused["message"].as_str().unwrap().contains("at the cluster scope"), "{nodes}: {refused}");
+    for roles in [ROLES, &format!("{ROLES}?watch=true"), "/api/v1/no-such-kind"] {
+        let (code, refused) = status(&robot, gateway, roles, "*/*").await;
+        assert_eq!(code, 403, "{roles}: {refused}");
+        assert!(refused["message"].as_str().unwrap().contains("at the cluster scope"), "{roles}: {refused}");
     }
 }
 

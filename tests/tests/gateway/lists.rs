@@ -42,6 +42,11 @@ impl Robot {
         request.send().await.unwrap()
     }
 
+    pub(crate) async fn post(&self, gateway: &Gateway, path: &str, object: &Value) -> reqwest::Response {
+        let client = https_client(&World::shared().access().authority());
+        client.post(gateway.url(path)).bearer_auth(&self.token).json(object).send().await.unwrap()
+    }
+
     pub(crate) async fn get(&self, gateway: &Gateway, path: &str, accept: &str) -> (u16, Bytes) {
         let response = self.send(gateway, path, accept).await;
         (response.status().as_u16(), response.bytes().await.unwrap())
@@ -73,7 +78,7 @@ impl Robot {
         .await
     }
 
-    async fn watch(&self, gateway: &Gateway, path: &str) -> Watch {
+    pub(crate) async fn watch(&self, gateway: &Gateway, path: &str) -> Watch {
         let response = self.send(gateway, path, "application/json").await;
         assert_eq!(response.status(), 200, "{path}");
         Watch { response, buffer: Vec::new() }
@@ -93,13 +98,18 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Type and name of the next event; `None` at the end.
-    async fn next(&mut self) -> Option<(String, String)> {
+    pub(crate) async fn next(&mut self) -> Option<(String, String)> {
+        let event = self.event().await?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Some((text(&event["type"]), text(&event["object"]["metadata"]["name"])))
+    }
+
+    /// The next event; `None` at the end.
+    pub(crate) async fn event(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                let event: Value = serde_json::from_slice(&line).unwrap();
-                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                return Some((text(&event["type"]), text(&event["object"]["metadata"]["name"])));
+                return Some(serde_json::from_slice(&line).unwrap());
             }
             let chunk = tokio::time::timeout(tests::SOON, self.response.chunk()).await;
             self.buffer.extend(chunk.expect("something comes soon").unwrap()?);
@@ -107,7 +117,7 @@ impl Watch {
     }
 
     /// The events up to the one that comes of this name, with it.
-    async fn until(&mut self, event: &str, name: &str) -> Vec<(String, String)> {
+    pub(crate) async fn until(&mut self, event: &str, name: &str) -> Vec<(String, String)> {
         let last = (event.to_owned(), name.to_owned());
         let mut seen = Vec::new();
         while seen.last() != Some(&last) {

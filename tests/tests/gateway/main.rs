@@ -3,6 +3,7 @@
 mod attacks;
 mod classes;
 mod everywhere;
+mod granted;
 mod identities;
 mod issuers;
 mod kubectl;
