@@ -5,7 +5,7 @@
 //! | Namespace | those of their tenants |
 //! | classes | those that objects of a tenant may name |
 //! | Node | those with all labels of a tenant's `nodeSelector`; none, where it has no selector |
-//! | PersistentVolume | those that a claim in a tenant's namespace has, or had at last |
+//! | PersistentVolume | those that a claim in a tenant's namespace has, or that are kept for one |
 //! | CustomResourceDefinition | all: discovery tells everybody of them |
 
 use std::collections::{BTreeMap, BTreeSet};

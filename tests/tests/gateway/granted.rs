@@ -227,13 +227,19 @@ async fn volumes_are_those_of_claims_in_a_tenants_namespaces() {
     assert_eq!(status, 200);
     let (status, _) = robot.get(gateway, &format!("{VOLUMES}/granted-volume-2"), "*/*").await;
     assert_eq!(status, 403);
+    // Released is nobody's any more: the next tenant with a namespace of that name does not see it.
+    let gone = r#"{"spec": {"claimRef": {"uid": "of-a-claim-that-is-gone"}}}"#;
+    let release = ["patch", "persistentvolume", "granted-volume-4", "--type=merge", "--patch", gone];
+    let released = World::shared().kubectl(ADMIN, &release);
+    assert!(released.status.success(), "{}", text(&released));
+    watch.until("DELETED", "granted-volume-4").await;
     // A namespace that comes into the tenant brings its volumes, and a list from before is not gone on from.
     let hand =
         ["label", "--overwrite", "namespace", "granted-neighbours-a", "bailey.dev/tenant=granted-volumes"];
     let handed = World::shared().kubectl(ADMIN, &hand);
     assert!(handed.status.success(), "{}", text(&handed));
     while watch.next().await.is_some() {}
-    let all = ["1", "2", "3", "4"].map(|number| format!("granted-volume-{number}"));
+    let all = ["1", "2", "3"].map(|number| format!("granted-volume-{number}"));
     robot.until_lists(gateway, VOLUMES, &all.each_ref().map(String::as_str)).await;
     assert_eq!(
         robot.get(gateway, &format!("{VOLUMES}?watch=1&resourceVersion={version}"), "*/*").await.0,
@@ -268,6 +274,9 @@ async fn classes_are_watched_and_definitions_shown() {
     let (status, _) = robot.get(gateway, &format!("{DEFINITIONS}/tenants.bailey.dev"), TABLE).await;
     assert_eq!(status, 200);
     assert_eq!(robot.get(gateway, &format!("{DEFINITIONS}/none.example.com"), "*/*").await.0, 404);
+    // One spelling, one cache.
+    let spelled = format!("{}?limit=5", DEFINITIONS.replace("customresource", "custom%72esource"));
+    assert_eq!(robot.get(gateway, &spelled, "*/*").await.0, 403);
     // There is no such kind here.
     let none = "/apis/gateway.networking.k8s.io/v1/gatewayclasses";
     assert_eq!(robot.get(gateway, none, "*/*").await.0, 404);

@@ -70,6 +70,8 @@ impl Entry {
             labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
         let owner = match kind {
             Granted::Namespace => labels.get(TENANT_LABEL).cloned(),
+            // What was released by a claim is no longer theirs: another tenant may have the namespace's name by now.
+            Granted::Volume if matches!(text("/status/phase"), Some("Released" | "Failed")) => None,
             Granted::Volume => text("/spec/claimRef/namespace").map(str::to_owned),
             Granted::Class(_) | Granted::Node | Granted::Definition => None,
         };
@@ -190,14 +192,17 @@ mod tests {
 
     #[test]
     fn what_is_told_of_an_object_is_read_from_its_row() {
-        let table = r#"{"kind":"Table","metadata":{"resourceVersion":"9"},"columnDefinitions":null,"rows":[{"cells":["pv-1",3],
+        let text = r#"{"kind":"Table","metadata":{"resourceVersion":"9"},"columnDefinitions":null,"rows":[{"cells":["pv-1",3],
             "object":{"kind":"PersistentVolume","apiVersion":"v1","metadata":{"name":"pv-1","resourceVersion":"7",
             "labels":{"a":"b"},"creationTimestamp":"2026-01-01T00:00:00Z"},"spec":{"claimRef":{"namespace":"web"}}}}]}"#;
-        let table: Table = serde_json::from_str(table).unwrap();
+        let table: Table = serde_json::from_str(text).unwrap();
         let [entry] = &table.entries(Granted::Volume).unwrap()[..] else { panic!("one") };
         assert_eq!((entry.name.as_str(), entry.version, entry.owner.as_deref()), ("pv-1", 7, Some("web")));
         assert!(entry.created.is_some() && entry.labels["a"] == "b");
         assert!(!entry.text.contains("PersistentVolume") && entry.text.contains("claimRef"));
+        let released = text.replace(r#""spec":"#, r#""status":{"phase":"Released"},"spec":"#);
+        let released: Table = serde_json::from_str(&released).unwrap();
+        assert_eq!(released.entries(Granted::Volume).unwrap()[0].owner, None);
         let later = entry.at_version(12);
         assert!(later.text.contains(r#""resourceVersion":"12""#), "{}", later.text);
     }

@@ -19,6 +19,7 @@ use http::StatusCode;
 use model::Code;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::entry::Entry;
@@ -35,6 +36,8 @@ const IDLE: Duration = Duration::from_secs(600);
 const MAX_CACHES: u64 = 64;
 /// How long the watch may take to get to a version before objects are listed again.
 const SOON: Duration = Duration::from_millis(50);
+/// How long after one list another one begins at the earliest, whoever asks for which version.
+const APART: Duration = Duration::from_secs(1);
 
 /// The caches, by the path of their lists.
 pub(super) struct Caches {
@@ -50,7 +53,8 @@ pub(super) struct Cache {
     path: String,
     history: Mutex<History>,
     moved: watch::Sender<()>,
-    listing: tokio::sync::Mutex<()>,
+    /// Held while all is listed; when that began last.
+    listing: tokio::sync::Mutex<Option<Instant>>,
     follows: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
@@ -128,11 +132,17 @@ impl Cache {
         if self.version() >= version || tokio::time::timeout(SOON, reached).await.is_ok() {
             return Ok(());
         }
-        // One for all who wait.
-        let _listing = self.listing.lock().await;
-        if self.version() < version {
+        let came = Instant::now();
+        let mut listing = self.listing.lock().await;
+        // One that began later says for all who wait how it is.
+        if self.version() < version && listing.is_none_or(|begun| begun < came) {
+            if let Some(next) = listing.and_then(|begun| begun.checked_add(APART)) {
+                tokio::time::sleep_until(next).await;
+            }
+            *listing = Some(Instant::now());
             self.list_again().await?;
         }
+        drop(listing);
         let now = self.version();
         if now < version {
             let message = format!("Too large resource version: {version}, current: {now}");
