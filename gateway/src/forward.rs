@@ -18,6 +18,7 @@ use crate::body::{Body, Carriage};
 use crate::gateway::Settings;
 use crate::headers::{self, Upgrade};
 use crate::limits::Place;
+use crate::listen::Open;
 use crate::metrics::GatewayMetrics;
 use crate::refusal::Refusal;
 use crate::upstream::Upstream;
@@ -51,6 +52,7 @@ impl Forward<'_> {
         place: Place,
     ) -> Result<Response<Body>, Refusal> {
         let client = self.upgrade.map(|_| hyper::upgrade::on(&mut request));
+        let open = request.extensions_mut().remove::<Open>();
         let (parts, body) = request.into_parts();
         let body = self.request_body(&parts, body)?;
         let request = Request::from_parts(self.head(parts, Asker::User)?, body);
@@ -63,7 +65,7 @@ impl Forward<'_> {
                 ));
             };
             let server = hyper::upgrade::on(&mut response);
-            tokio::spawn(tunnel(client, server, place));
+            tokio::spawn(tunnel(client, server, (place, open)));
             return Ok(switched(response, upgrade));
         }
         Ok(self.carry(response, place))
@@ -141,8 +143,12 @@ fn switched(response: Response<Incoming>, upgrade: Upgrade) -> Response<Body> {
     Response::from_parts(head, Body::new(Empty::new().map_err(|never| match never {})))
 }
 
-/// Passes bytes both ways until both ends are done.
-async fn tunnel(client: hyper::upgrade::OnUpgrade, server: hyper::upgrade::OnUpgrade, place: Place) {
+/// Passes bytes both ways until both ends are done, and holds on to what the stream has taken.
+async fn tunnel(
+    client: hyper::upgrade::OnUpgrade,
+    server: hyper::upgrade::OnUpgrade,
+    held: (Place, Option<Open>),
+) {
     const HANDSHAKE: Duration = Duration::from_secs(10);
     let both = async { tokio::try_join!(client, server) };
     match tokio::time::timeout(HANDSHAKE, both).await {
@@ -155,5 +161,5 @@ async fn tunnel(client: hyper::upgrade::OnUpgrade, server: hyper::upgrade::OnUpg
         Ok(Err(error)) => tracing::debug!(%error, "a connection did not change its protocol"),
         Err(_) => tracing::debug!("a connection did not change its protocol in time"),
     }
-    drop(place);
+    drop(held);
 }

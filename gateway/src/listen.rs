@@ -14,10 +14,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use prometheus_client::metrics::gauge::Gauge;
 use rustls::ServerConfig;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +32,11 @@ use crate::identity::Peer;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a client may take for the head of a request, and leave an HTTP/1.1 connection idle.
 const HEAD: Duration = Duration::from_secs(30);
+/// After how long without a word a client is asked whether it is there, and how often it is asked again before it is taken
+/// for gone: streams that are silent would keep their place.
+const SILENCE: Duration = Duration::from_secs(60);
+const QUESTION: Duration = Duration::from_secs(15);
+const QUESTIONS: u32 = 4;
 /// How long requests under way may take to finish at shutdown; watches are closed then.
 const DRAIN: Duration = Duration::from_secs(10);
 /// The most headers of a request.
@@ -61,7 +68,7 @@ pub async fn serve(
                 (listener.accept().await, permit)
             } => accepted,
         };
-        let (Ok((stream, address)), permit) = accepted else {
+        let (Ok((stream, address)), Ok(permit)) = accepted else {
             tokio::time::sleep(Duration::from_millis(5)).await;
             continue;
         };
@@ -70,11 +77,9 @@ pub async fn serve(
             continue;
         };
         let (tls, gateway, watcher) = (tls(), Arc::clone(&gateway), graceful.watcher());
+        let open = Open::new(gateway.metrics.connections.clone(), (permit, counted));
         tokio::spawn(async move {
-            gateway.metrics.connections.inc();
-            serve_connection(stream, address.ip(), tls, &gateway, watcher).await;
-            gateway.metrics.connections.dec();
-            drop((permit, counted));
+            serve_connection(stream, address.ip(), tls, &gateway, (watcher, open)).await;
         });
     }
     drop(listener);
@@ -88,9 +93,11 @@ async fn serve_connection(
     address: IpAddr,
     tls: Arc<ServerConfig>,
     gateway: &Arc<Gateway>,
-    watcher: Watcher,
+    held: (Watcher, Open),
 ) {
     let _ = stream.set_nodelay(true);
+    let questions = TcpKeepalive::new().with_time(SILENCE).with_interval(QUESTION).with_retries(QUESTIONS);
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&questions);
     let accept = TlsAcceptor::from(tls).accept(stream);
     let stream = match tokio::time::timeout(HANDSHAKE, accept).await {
         Ok(Ok(stream)) => stream,
@@ -104,20 +111,26 @@ async fn serve_connection(
     let mut stream = TimeoutStream::new(stream);
     // A client that takes nothing any more is gone. Its answers are cut off before, each by itself.
     stream.set_write_timeout(Some(gateway.settings.read_patience.saturating_mul(2)));
-    serve_requests(Box::pin(stream), two, peer, Arc::clone(gateway), watcher).await;
+    serve_requests(Box::pin(stream), two, peer, Arc::clone(gateway), held).await;
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-async fn serve_requests<S>(stream: S, two: bool, peer: Peer, gateway: Arc<Gateway>, watcher: Watcher)
-where
+async fn serve_requests<S>(
+    stream: S,
+    two: bool,
+    peer: Peer,
+    gateway: Arc<Gateway>,
+    (watcher, open): (Watcher, Open),
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (begun, peer) = (Arc::new(AtomicBool::new(false)), Arc::new(peer));
     let service = {
         let begun = Arc::clone(&begun);
-        service_fn(move |request: Request<Incoming>| {
+        service_fn(move |mut request: Request<Incoming>| {
             begun.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(open.clone());
             let (gateway, peer) = (Arc::clone(&gateway), Arc::clone(&peer));
             let answer: Answer = Box::pin(async move { Ok(gateway.answer(request, &peer).await) });
             answer
@@ -161,6 +174,29 @@ fn builder(two: bool) -> Builder<TokioExecutor> {
 
 fn log_end(error: &dyn std::fmt::Display) {
     tracing::debug!(%error, "a connection ended with an error");
+}
+
+/// A connection that is counted until all of these are dropped: a stream goes on when the serving of requests has ended.
+#[derive(Clone)]
+pub(crate) struct Open(#[expect(dead_code, reason = "it is held, not read")] Arc<Counting>);
+
+struct Counting {
+    gauge: Gauge,
+    #[expect(dead_code, reason = "it is held, not read")]
+    places: (OwnedSemaphorePermit, Counted),
+}
+
+impl Open {
+    fn new(gauge: Gauge, places: (OwnedSemaphorePermit, Counted)) -> Self {
+        gauge.inc();
+        Self(Arc::new(Counting { gauge, places }))
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        self.gauge.dec();
+    }
 }
 
 /// How many connections each address has.

@@ -91,6 +91,10 @@ async fn read_head<S: tokio::io::AsyncRead + Unpin>(stream: &mut S) -> std::io::
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
+/// The headers of kubectl's older way to a stream.
+const SPDY: &str = "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n\
+                    Content-Length: 0\r\n";
+
 async fn begin(gateway: &Gateway, line: &str, headers: &str) -> (Stream, String) {
     let mut stream = connect(gateway, "http/1.1", None).await.unwrap();
     let token = gateway.token(ALICE);
@@ -106,8 +110,7 @@ async fn exec_goes_both_ways() {
     let gateway = Gateway::start("exec", &[]);
     node("exec-node").await;
     let line = "POST /api/v1/namespaces/shop-web/pods/exec-node/exec?command=cat&stdin=true&stdout=true";
-    let upgrade = "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\nContent-Length: 0\r\n";
-    let (mut stream, head) = begin(&gateway, line, upgrade).await;
+    let (mut stream, head) = begin(&gateway, line, SPDY).await;
     assert!(head.starts_with("HTTP/1.1 101") && head.to_lowercase().contains("upgrade: spdy/3.1"), "{head}");
     for text in ["one", "two"] {
         stream.write_all(text.as_bytes()).await.unwrap();
@@ -115,9 +118,40 @@ async fn exec_goes_both_ways() {
         stream.read_exact(&mut echo).await.unwrap();
         assert_eq!(echo, text.as_bytes());
     }
-    assert_eq!(gateway.metric("bailey_gateway_streams"), 1);
+    for taken in ["bailey_gateway_streams", "bailey_gateway_connections"] {
+        assert_eq!(gateway.metric(taken), 1, "{taken}");
+    }
     drop(stream);
+    until("its connection is closed", async || gateway.metric("bailey_gateway_connections") == 0).await;
     until("its place is free", async || gateway.metric("bailey_gateway_streams") == 0).await;
+}
+
+/// Whether the connections of the gateway are asked for a sign of life when they fall silent: each one of a client, and one
+/// to the API server at least, to which some are not of clients.
+fn is_asked_for_signs_of_life(gateway: &Gateway) -> bool {
+    let of_gateway: Vec<String> = std::fs::read_dir(format!("/proc/{}/fd", gateway.pid()))
+        .unwrap()
+        .filter_map(|file| Some(std::fs::read_link(file.ok()?.path()).ok()?.to_str()?.to_owned()))
+        .filter_map(|link| Some(link.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect();
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let open = lines.filter(|line| line[3] == "01" && of_gateway.iter().any(|inode| inode == line[9]));
+    let port = |address: &str| u16::from_str_radix(address.rsplit_once(':').unwrap().1, 16).unwrap();
+    let asked = |line: &Vec<&str>| line[5].starts_with("02:");
+    let (of_clients, others): (Vec<_>, Vec<_>) = open.partition(|line| port(line[1]) == gateway.port);
+    !of_clients.is_empty() && of_clients.iter().all(asked) && others.iter().any(asked)
+}
+
+#[tokio::test]
+async fn a_stream_without_a_word_is_asked_for_a_sign_of_life() {
+    let _shared = gateway().await;
+    let gateway = Gateway::start("silent", &[]);
+    node("silent-node").await;
+    let line = "POST /api/v1/namespaces/shop-web/pods/silent-node/exec?command=cat&stdin=true&stdout=true";
+    let (_stream, head) = begin(&gateway, line, SPDY).await;
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    until("it is asked", async || is_asked_for_signs_of_life(&gateway)).await;
 }
 
 #[tokio::test]
