@@ -90,9 +90,17 @@ impl Gateway {
     /// # Panics
     /// When it cannot be started.
     pub fn kubectl(&self, user: User, arguments: &[&str]) -> Output {
+        self.kubectl_command(user, arguments).output().unwrap()
+    }
+
+    /// The same, not started yet.
+    ///
+    /// # Panics
+    /// When the kubeconfig cannot be written.
+    pub fn kubectl_command(&self, user: User, arguments: &[&str]) -> Command {
         let mut config = self.kubeconfig_of(user);
         config["clusters"][0]["cluster"]["server"] = self.url("").into();
-        self.kubectl_with(&config, user.name, arguments)
+        self.command(&config, user.name, arguments)
     }
 
     /// The same with a kubeconfig of its own.

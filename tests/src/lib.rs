@@ -11,6 +11,7 @@ pub mod issuer;
 mod kinds;
 mod metrics;
 mod namespace;
+pub mod node;
 mod outcome;
 mod passage;
 mod policies;

@@ -6,6 +6,7 @@
 
 pub mod control_plane;
 pub mod daemon;
+pub mod go;
 pub mod guests;
 pub mod http;
 pub mod install;

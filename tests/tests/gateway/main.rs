@@ -2,7 +2,9 @@
 
 mod attacks;
 mod classes;
+mod containers;
 mod everywhere;
+mod forwards;
 mod granted;
 mod identities;
 mod issuers;

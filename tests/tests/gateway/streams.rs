@@ -1,10 +1,10 @@
-//! Connections that change their protocol, and answers that go on: there is no node, but somebody who answers as one.
+//! Connections that change their protocol, and answers that go on, byte by byte: who answers as a node here sees what comes.
 
 use std::sync::{Arc, OnceLock};
 
-use serde_json::json;
 use tests::gateway::Gateway;
-use tests::{ADMIN, ALICE, Objects, World, until};
+use tests::node::announce;
+use tests::{ALICE, World, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -44,7 +44,7 @@ async fn kubelet(mut stream: TlsStream<tokio::net::TcpStream>) -> std::io::Resul
 
 static LOG: OnceLock<tokio::sync::Notify> = OnceLock::new();
 
-/// Starts the kubelet of a node with this name, which has the pod `web` of `shop-web`.
+/// Starts the kubelet of a node with this name, which has a Pod of the same name in `shop-web`.
 async fn node(name: &str) {
     let world = World::shared();
     let issued = world.access().webhook_server();
@@ -61,22 +61,7 @@ async fn node(name: &str) {
             }
         }
     });
-    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
-    let admin = Objects::new(world.client(ADMIN).await);
-    admin.apply(&node).await.unwrap();
-    let status = json!({"status": {
-        "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
-        "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
-    }});
-    let patch = ["patch", "node", name, "--subresource=status", "--type=merge", "-p", &status.to_string()];
-    world.access().run(&patch).unwrap();
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop-web"},
-        "spec": {"nodeName": name, "containers": [{"name": "web", "image": "registry.example.com/web:1",
-            "securityContext": {"allowPrivilegeEscalation": false, "runAsNonRoot": true, "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"}}}]},
-    });
-    admin.apply(&pod).await.unwrap();
+    announce(world, "shop-web", name, port).await;
 }
 
 fn pem<T: rustls::pki_types::pem::PemObject>(file: &std::path::Path) -> T {

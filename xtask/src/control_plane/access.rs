@@ -88,6 +88,12 @@ impl Access {
         Issued::in_folder(&self.folder.join("certs"), "bailey")
     }
 
+    /// The certificate of a node's own endpoint.
+    #[must_use]
+    pub fn node_server(&self) -> Issued {
+        Issued::in_folder(&self.folder.join("certs"), "node")
+    }
+
     /// The certificate that the API server shows to webhooks.
     #[must_use]
     pub fn webhook_client(&self) -> Issued {

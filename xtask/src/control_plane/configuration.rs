@@ -10,6 +10,9 @@ use super::access::Access;
 use super::certificates::{Authority, Issued, write, write_private};
 use super::users::{self, token, token_file};
 
+/// The name in the certificate that the API server shows to nodes.
+pub const NODE_CLIENT: &str = "kube-apiserver-kubelet-client";
+
 /// Everything on disk that the components read, in the world's folder.
 pub(super) struct Files {
     pub(super) server: Issued,
@@ -19,6 +22,8 @@ pub(super) struct Files {
     pub(super) admission: PathBuf,
     /// What the API server shows to aggregated APIs.
     pub(super) proxy: Issued,
+    /// What the API server shows to nodes.
+    pub(super) node_client: Issued,
 }
 
 impl Files {
@@ -37,9 +42,11 @@ impl Files {
         write_private(&service_account_key, &key.serialize_pem())?;
         write(&service_account_public, &key.public_key_pem())?;
         authority.bailey("bailey")?;
+        authority.server("node")?;
         let proxy = Authority::create(&certs, "proxy-ca")?.client("proxy-client", "front-proxy-client")?;
         Ok(Self {
             server: authority.server("apiserver")?,
+            node_client: authority.client("node-client", NODE_CLIENT)?,
             service_account_key,
             service_account_public,
             tokens: folder.join("tokens.csv"),

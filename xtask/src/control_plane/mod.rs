@@ -16,5 +16,6 @@ mod users;
 
 pub use access::Access;
 pub use certificates::{Authority, Issued};
+pub use configuration::NODE_CLIENT;
 pub use start::{ControlPlane, Lifetime, prepare_standalone};
 pub use users::{ADMIN, ALICE, BOB, CAROL, User};

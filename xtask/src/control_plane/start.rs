@@ -220,6 +220,9 @@ fn api_server(binary: &Path, files: &Files, folder: &Path, etcd: u16, port: u16)
     file("--requestheader-client-ca-file", &folder.join("certs/proxy-ca.crt"));
     file("--proxy-client-cert-file", &files.proxy.certificate);
     file("--proxy-client-key-file", &files.proxy.key);
+    file("--kubelet-certificate-authority", &folder.join("certs/ca.crt"));
+    file("--kubelet-client-certificate", &files.node_client.certificate);
+    file("--kubelet-client-key", &files.node_client.key);
     file("--service-account-key-file", &files.service_account_public);
     file("--service-account-signing-key-file", &files.service_account_key);
     command.arg("--service-account-issuer=https://kubernetes.default.svc");

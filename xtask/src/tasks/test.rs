@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use xtask::control_plane::build;
+use xtask::go::Program;
 use xtask::guests;
 use xtask::progress::say;
 
@@ -26,6 +27,7 @@ pub(crate) struct Arguments {
 pub(crate) fn test(arguments: &Arguments) -> Result<()> {
     if !arguments.no_cluster {
         build::binary()?;
+        Program::node().binary()?;
     }
     guests::build()?;
     if !arguments.no_lint {

@@ -9,7 +9,7 @@ use xtask::control_plane::{Access, ControlPlane, Lifetime, build};
 use xtask::daemon::{self, Settings};
 use xtask::install::ModuleHolder;
 use xtask::progress::say;
-use xtask::{guests, http, install, workspace};
+use xtask::{go, guests, http, install, workspace};
 
 use super::state::{Bailey, State, build_of};
 use super::{run, try_out, up_standalone};
@@ -42,7 +42,7 @@ pub(crate) fn up(arguments: &Arguments) -> Result<()> {
     if arguments.standalone {
         return up_standalone::up(&folder);
     }
-    if !build::go_is_installed() {
+    if !go::is_installed() {
         bail!(
             "Go is not installed, and the control plane (etcd, kube-apiserver) is built with it: install Go 1.26 or \
              later (https://go.dev/dl), or run `cargo xtask up --standalone` for the webhook without a cluster"
