@@ -15,6 +15,7 @@ pub mod node;
 mod outcome;
 mod passage;
 mod policies;
+pub mod provider;
 pub mod race;
 mod replicas;
 mod standalone;

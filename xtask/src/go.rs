@@ -39,6 +39,13 @@ impl Program {
         Self { name: "node", announcement, link_flags: "-s -w".to_owned() }
     }
 
+    /// The provider that users of the gateway's tests log in at.
+    #[must_use]
+    pub fn provider() -> Self {
+        let announcement = "the OpenID Connect provider of the tests from source (once, up to a minute)";
+        Self { name: "provider", announcement, link_flags: "-s -w".to_owned() }
+    }
+
     /// The binary: from the cache, else built into it with progress lines.
     ///
     /// # Errors

@@ -93,6 +93,10 @@ pub(super) fn user_of(
     if header.crit.is_some() || header.enc.is_some() || header.zip.is_some() {
         return Err(invalid("has a header `crit`, `enc` or `zip`, which nobody here understands"));
     }
+    // RFC 8725, section 3.11: what says that it is something else, such as an access token (`at+jwt`), is no identity token.
+    if let Some(kind) = header.typ.as_ref().filter(|kind| !kind.eq_ignore_ascii_case("JWT")) {
+        return Err(invalid(format!("is {kind:?} by its header (`typ`), and no identity token")));
+    }
     let key = keys.find(&header)?;
     let mut validation = Validation::new(header.alg);
     validation.set_audience(&issuer.audiences);
@@ -244,6 +248,19 @@ mod tests {
         {
             assert!(judge(&broken, &keys(&[&one])).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn what_says_that_it_is_something_else_is_refused() {
+        let one = signer("one");
+        let typed = |kind: Option<&str>| {
+            let typ = kind.map(str::to_owned);
+            let header = Header { kid: Some("one".to_owned()), typ, ..Header::new(Algorithm::ES256) };
+            judge(&encode(&header, &claims(), &one.key).unwrap(), &keys(&[&one])).is_ok()
+        };
+        assert!([None, Some("JWT"), Some("jwt")].into_iter().all(typed));
+        let others = ["at+jwt", "application/at+jwt", "logout+jwt", ""];
+        assert!(!others.into_iter().any(|kind| typed(Some(kind))));
     }
 
     #[test]

@@ -22,7 +22,12 @@ fn trusting(name: &str, url: &str, discovery: Option<&str>, prefix: &str) -> Gat
     if let Some(discovery) = discovery {
         issuer["discoveryURL"] = discovery.into();
     }
-    let file = access.folder().join(format!("issuers-{name}.yaml"));
+    trusting_issuer(name, &issuer)
+}
+
+/// A gateway that trusts this issuer.
+pub(crate) fn trusting_issuer(name: &str, issuer: &Value) -> Gateway {
+    let file = World::shared().access().folder().join(format!("issuers-{name}.yaml"));
     std::fs::write(&file, json!({"issuers": [issuer]}).to_string()).unwrap();
     Gateway::start(name, &[&format!("--gateway-issuers={}", file.display())])
 }

@@ -11,6 +11,7 @@ mod issuers;
 mod kubectl;
 mod limits;
 mod lists;
+mod logins;
 mod outage;
 mod rights;
 mod sharing;

@@ -27,7 +27,9 @@ pub(crate) struct Arguments {
 pub(crate) fn test(arguments: &Arguments) -> Result<()> {
     if !arguments.no_cluster {
         build::binary()?;
-        Program::node().binary()?;
+        for program in [Program::node(), Program::provider()] {
+            program.binary()?;
+        }
     }
     guests::build()?;
     if !arguments.no_lint {
