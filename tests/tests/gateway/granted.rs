@@ -100,6 +100,41 @@ async fn every_form_is_as_the_api_server_writes_it() {
 }
 
 #[tokio::test]
+async fn kubectl_shows_what_was_granted() {
+    let (gateway, robot, admin) = (gateway().await, of_pool("granted-kubectl", "shown").await, admin().await);
+    admin.apply(&node("granted-kubectl-a", "shown")).await.unwrap();
+    robot.until_lists(gateway, NODES, &["granted-kubectl-a"]).await;
+    let run = |arguments: &[&str]| {
+        let output = robot.kubectl(gateway, arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+        text(&output)
+    };
+    let heads = |table: &str| -> Vec<String> {
+        table.lines().next().unwrap().split_whitespace().map(str::to_owned).collect()
+    };
+    let table = run(&["get", "nodes"]);
+    assert_eq!(heads(&table), ["NAME", "STATUS", "ROLES", "AGE", "VERSION"], "{table}");
+    assert!(table.lines().count() == 2 && table.contains("granted-kubectl-a"), "{table}");
+    let wide = run(&["get", "nodes", "--output=wide", "--show-labels", "--no-headers"]);
+    assert!(wide.contains("pool=shown"), "{wide}");
+    assert_eq!(run(&["get", "nodes", "--output=name", "--chunk-size=1"]).trim(), "node/granted-kubectl-a");
+    let selected =
+        run(&["get", "nodes", "--selector=pool in (shown),!tier", "--output=jsonpath={.items[*].kind}"]);
+    assert_eq!(selected, "Node");
+    assert!(run(&["describe", "node", "granted-kubectl-a"]).contains("pool=shown"));
+    let waits =
+        ["wait", "--for=jsonpath={.metadata.labels.pool}=shown", "node/granted-kubectl-a", "--timeout=20s"];
+    assert!(run(&waits).contains("condition met"));
+    assert!(run(&["get", "pv"]).contains("No resources found"));
+    let watched = robot.kubectl(gateway, &["get", "nodes", "--watch", "--request-timeout=2s"]);
+    assert!(text(&watched).contains("granted-kubectl-a"), "{}", text(&watched));
+    let definitions = run(&["get", "customresourcedefinitions"]);
+    assert_eq!(heads(&definitions), ["NAME", "CREATED", "AT"], "{definitions}");
+    let other = robot.kubectl(gateway, &["get", "node", "granted-kubectl-other"]);
+    assert!(!other.status.success() && text(&other).contains("Forbidden"), "{}", text(&other));
+}
+
+#[tokio::test]
 async fn pages_are_of_one_version() {
     let (gateway, robot, admin) = (gateway().await, of_pool("granted-pages", "pages").await, admin().await);
     let all = ["a", "b", "c", "d"].map(|letter| format!("granted-pages-{letter}"));

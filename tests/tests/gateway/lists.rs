@@ -1,6 +1,7 @@
 //! Lists and watches of the whole cluster: who asks sees what is theirs, and nothing widens it.
 
 use std::collections::BTreeSet;
+use std::process::Output;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -34,6 +35,14 @@ impl Robot {
     pub(crate) fn member(&self, role: &str) -> String {
         let name = &self.name;
         format!("{{members: [{{kind: ServiceAccount, name: {name}, namespace: shop-web, role: {role}}}]}}")
+    }
+
+    /// Runs the stock kubectl as it.
+    pub(crate) fn kubectl(&self, gateway: &Gateway, arguments: &[&str]) -> Output {
+        let mut config = gateway.kubeconfig_of(ALICE);
+        config["clusters"][0]["cluster"]["server"] = gateway.url("").into();
+        config["users"][0]["user"] = json!({"token": self.token});
+        gateway.kubectl_with(&config, &self.name, arguments)
     }
 
     pub(crate) async fn send(&self, gateway: &Gateway, path: &str, accept: &str) -> reqwest::Response {
