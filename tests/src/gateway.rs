@@ -63,6 +63,16 @@ impl Gateway {
         self.component.kill();
     }
 
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// When it goes on.
+    pub fn wait_for_end(&mut self) {
+        let component = &mut self.component;
+        let ended = xtask::process::wait_until(crate::SOON, || component.exited().is_some());
+        assert!(ended, "the gateway goes on: {}", self.component.log_tail());
+    }
+
     /// The process.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
+use tests::gateway::Gateway;
 use tests::race::Race;
 use tests::{ADMIN, ALICE, Tenant, World, give_namespace, until};
 
@@ -135,4 +136,22 @@ async fn no_budget_is_passed_while_the_api_server_and_the_controllers_crash() {
         result.is_ok() || result.is_err_and(|error| error.to_string().contains("the budget of the tenant"))
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_ends_when_versions_have_gone_back() {
+    let world: &'static World = Box::leak(Box::new(tenant().await.0));
+    let mut gateway = Gateway::start_in(world, "restored", &[]);
+    let backup = world.access().folder().join("backup");
+    tokio::task::block_in_place(|| with_store_stopped(world, |store| copy(store, &backup)));
+    let ledgers = || gateway.metric(r#"bailey_rates_ledger_writes_total{result="written"}"#);
+    let before = ledgers();
+    until("it has written its ledger again", async || ledgers() > before).await;
+    tokio::task::block_in_place(|| {
+        with_store_stopped(world, |store| {
+            std::fs::remove_dir_all(store).unwrap();
+            copy(&backup, store);
+        });
+        gateway.wait_for_end();
+    });
 }

@@ -110,6 +110,8 @@ pub(crate) fn start(client: Client, ledger: &str, limit: LimitOf, tasks: &Tasks)
         loads: Arc::clone(&loads),
         limit,
         joined: None,
+        newest: 0,
+        restored: false,
         ready: ready.clone(),
         standing: standing.clone(),
     };
@@ -139,6 +141,10 @@ struct Sharing {
     limit: LimitOf,
     /// When this replica was first among those of the ledger.
     joined: Option<Nanos>,
+    /// The newest version of the ledger that was read or written.
+    newest: u64,
+    /// Whether an older one was read after that: the cluster's store was restored from a backup.
+    restored: bool,
     ready: watch::Sender<bool>,
     standing: watch::Sender<Standing>,
 }
@@ -168,7 +174,16 @@ impl Sharing {
                 _ = rounds.tick() => {}
                 _ = leave.wait_for(|leave| *leave) => break,
             }
-            if let Err(error) = self.round().await {
+            let round = self.round().await;
+            if self.restored {
+                // What was decided and read meanwhile is of a past that is no more: the process ends with this task.
+                tracing::error!(
+                    ledger = self.ledger,
+                    "the API server's store was set back to an older state"
+                );
+                return;
+            }
+            if let Err(error) = round {
                 self.standing.send_modify(|standing| standing.failed = standing.failed.saturating_add(1));
                 tracing::warn!(ledger = self.ledger, error, "the ledger of rates cannot be kept");
             }
@@ -249,16 +264,19 @@ impl Sharing {
         }
     }
 
-    async fn read(&self) -> Result<Read, String> {
+    async fn read(&mut self) -> Result<Read, String> {
         let object = timeout(ROUND, self.api.get_opt(&self.ledger)).await.map_err(|_| late())?;
         let object = object.map_err(|error| api_message(&error))?;
+        let version = object.as_ref().and_then(version_of);
+        self.restored |= version.is_some_and(|version| version < self.newest);
+        self.newest = self.newest.max(version.unwrap_or_default());
         Ok(object.map_or_else(Read::default, |object| Read {
             version: object.resource_version(),
             spec: object.spec,
         }))
     }
 
-    async fn write(&self, version: Option<String>, spec: RateLedgerSpec) -> Outcome {
+    async fn write(&mut self, version: Option<String>, spec: RateLedgerSpec) -> Outcome {
         let mut object = RateLedger::new(&self.ledger, spec);
         object.metadata.resource_version = version;
         let parameters = PostParams::default();
@@ -270,7 +288,10 @@ impl Sharing {
             }
         };
         match timeout(ROUND, written).await {
-            Ok(Ok(_)) => Outcome::Written,
+            Ok(Ok(written)) => {
+                self.newest = self.newest.max(version_of(&written).unwrap_or_default());
+                Outcome::Written
+            }
             Ok(Err(kube::Error::Api(status))) if status.code == 409 || status.code == 404 => Outcome::Lost,
             Ok(Err(error)) => Outcome::Unknown(api_message(&error)),
             Err(_) => Outcome::Unknown(late()),
@@ -292,6 +313,10 @@ impl Sharing {
         }
         Err("others wrote it each time before this replica could".to_owned())
     }
+}
+
+fn version_of(ledger: &RateLedger) -> Option<u64> {
+    ledger.resource_version()?.parse().ok()
 }
 
 fn late() -> String {

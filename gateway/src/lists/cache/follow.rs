@@ -9,6 +9,7 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 use tower::BoxError;
 
 use super::Cache;
@@ -108,14 +109,17 @@ pub(super) async fn run(cache: Weak<Cache>) {
         let Some(strong) = cache.upgrade() else { return };
         let (upstream, path, version) = (strong.upstream.clone(), strong.path.clone(), strong.version());
         drop(strong);
+        let begun = Instant::now();
         match watch(&cache, &upstream, &path, version).await {
-            Ok(()) => pause = PAUSE,
+            Ok(()) if begun.elapsed() > LONGEST_PAUSE => pause = PAUSE,
+            Ok(()) => tokio::time::sleep(PAUSE).await,
             Err(fault) => {
                 tracing::warn!(path, %fault, "a watch broke off, and is begun again");
                 tokio::time::sleep(pause).await;
                 pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
                 let Some(strong) = cache.upgrade() else { return };
-                if matches!(fault, Fault::Status(StatusCode::GONE)) {
+                // It is too old, or from before the API server's store was set back.
+                if matches!(fault, Fault::Status(_)) {
                     // The next round says so if this fails.
                     let _failed = strong.list_again().await;
                 }
