@@ -16,6 +16,7 @@ mod outage;
 mod rights;
 mod sharing;
 mod streams;
+mod twins;
 mod wire;
 
 use std::process::Output;
