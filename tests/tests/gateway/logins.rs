@@ -18,7 +18,7 @@ static TENANT: OnceCell<()> = OnceCell::const_new();
 fn provider(name: &str) -> Provider {
     let person = |name: &str, verified: bool| {
         json!({"name": name, "password": format!("{name}-secret"), "email": format!("{name}@example.com"),
-            "verified": verified, "groups": ["smiths", "staff"]})
+            "verified": verified, "groups": ["smiths", "masons"]})
     };
     Provider::start(World::shared(), name, &json!([person("ann", true), person("ben", false)]))
 }
@@ -80,7 +80,7 @@ async fn who_logs_in_at_a_provider_sees_their_tenants_namespaces() {
     let who: Value = serde_json::from_slice(&who.stdout).unwrap();
     let user = &who["status"]["userInfo"];
     assert_eq!(user["username"], "corp:ann@example.com");
-    assert_eq!(user["groups"], json!(["corp:smiths", "corp:staff", "system:authenticated"]));
+    assert_eq!(user["groups"], json!(["corp:smiths", "corp:masons", "system:authenticated"]));
     // Not the address alone, but that it is verified; not the provider alone, but for whom the token is; and a token that
     // lets a client read something is none that says who somebody is.
     let ben = login(&provider, "bailey", "ben").await;
