@@ -111,7 +111,7 @@ fn admission(folder: &tempfile::TempDir, runtime: &tokio::runtime::Runtime, tena
     let guard = Guard::new(watch::channel(Arc::new(index(tenants))).1, holdings, []);
     Admission::new(Parts {
         pool: Arc::new(EvaluationPool::start(PoolConfig { threads: 1, queue: 64 }).unwrap()),
-        seats: admission::Seats::new(1, 64),
+        seats: fairness::seats::Seats::new(1, 64),
         audit: sink,
         metrics: AdmissionMetrics::register(&mut registry),
         guard,

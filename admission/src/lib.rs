@@ -23,7 +23,6 @@ mod native;
 mod pipeline;
 mod rates;
 mod response;
-mod seats;
 
 pub use budget::Budgets;
 pub use deadline::{TimeoutError, deadline};
@@ -35,4 +34,3 @@ pub use metrics::AdmissionMetrics;
 pub use pipeline::{Admission, Answered, ConfigCheck, Parts, Phase};
 pub use rates::WriteRates;
 pub use response::{bare_status, encode};
-pub use seats::Seats;

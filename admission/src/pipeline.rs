@@ -1,11 +1,13 @@
 //! The request path: one function, one line a stage.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use audit::AuditSink;
 use bytes::Bytes;
+use fairness::seats::{Cause, Seats, Unseated, Until, Wish};
 use model::{
     Code, Decision, Exceptions, LoadFault, Operation, Record, Request, ReviewError, Verdict, decode_review,
 };
@@ -21,7 +23,6 @@ use crate::guard::{Guard, Wall};
 use crate::hostnames::{self, GiveBack, HostnameClaims};
 use crate::metrics::AdmissionMetrics;
 use crate::rates::{TooSoon, WriteRates};
-use crate::seats::{Seats, Unseated};
 
 /// The group of Bailey's own objects.
 const OWN_GROUP: &str = "bailey.dev";
@@ -297,8 +298,11 @@ impl Admission {
         let (work, queued) = (request.clone(), Instant::now());
         let flow = self.guard.flow_of(request);
         let tenant = flow.as_ref().map(|(tenant, weight)| (tenant.as_str(), *weight));
-        self.seats.add_late(self.pool.counts().late.load(Ordering::Relaxed));
-        let mut seat = match self.seats.take(tenant, to_tokio(deadline).into_std()).await {
+        // Threads that were given up and run on keep their seats.
+        self.seats.set_more(self.pool.counts().late.load(Ordering::Relaxed));
+        let until = Until::Done(to_tokio(deadline).into_std());
+        let wish = Wish { asker: tenant, kind: "review", width: NonZeroU32::MIN, until };
+        let mut seat = match self.seats.take(&wish).await {
             Ok(seat) => seat,
             Err(unseated) => return self.unseated(id, tenant.map(|(tenant, _)| tenant), unseated),
         };
@@ -359,14 +363,14 @@ impl Admission {
     /// No turn at the evaluation threads.
     fn unseated(&self, id: String, tenant: Option<&str>, unseated: Unseated) -> Decision {
         let whose = tenant.map_or_else(String::new, |tenant| format!(" of the tenant `{tenant}`"));
-        match unseated {
-            Unseated::Full(wait) => {
-                let seconds = wait.as_secs().saturating_add(1);
+        match unseated.cause {
+            Cause::Full => {
+                let seconds = unseated.retry_after.as_secs().saturating_add(1);
                 let reason =
                     format!("too many requests{whose} wait to be decided on, try again in {seconds} s");
                 refuse(id, Code::Overloaded, &reason, &self.contact)
             }
-            Unseated::Late => {
+            Cause::Late => {
                 let reason = format!(
                     "it did not come to its turn among the requests{whose} before the API server's deadline"
                 );

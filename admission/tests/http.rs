@@ -52,7 +52,7 @@ impl World {
         let ready = Arc::new(AtomicBool::new(true));
         let admission = Admission::new(Parts {
             pool: Arc::clone(&pool),
-            seats: admission::Seats::new(threads, queue),
+            seats: fairness::seats::Seats::new(threads, queue),
             audit: sink.clone(),
             metrics: AdmissionMetrics::register(&mut registry),
             guard: Guard::new(

@@ -1,7 +1,8 @@
 //! Who goes first, and how often: fairness between tenants, however many users, accounts or connections each has.
 //!
 //! Comes in: tenants and their classes, requests with what they will cost, the time. Goes out: objects that configure
-//! the API server, which request to serve next, and whether one may pass. It does no I/O and reads no clock.
+//! the API server, which request to serve next, and whether one may pass. It does no I/O, and but for [`seats`] reads no
+//! clock.
 //!
 //! ```
 //! use std::num::NonZeroU32;
@@ -24,9 +25,11 @@
 //! - [`apf`]: what API Priority and Fairness does with a configuration, and the configuration that Bailey writes.
 //! - [`queue`]: which request is served next.
 //! - [`rates`]: how often each tenant may do what.
+//! - [`seats`]: the queue with a clock, for whoever waits.
 
 #![forbid(unsafe_code)]
 
 pub mod apf;
 pub mod queue;
 pub mod rates;
+pub mod seats;

@@ -16,15 +16,19 @@ use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tower::BoxError;
 
 use crate::limits::Place;
+use crate::seating::Held;
 
 /// A body that comes from or goes to anywhere.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// Up to so many bytes an answer needs no task of its own.
 const SMALL: u64 = 64 << 10;
+/// How long an answer's seat at the API server waits for the client in all: what takes longer is the client's own time.
+const SEAT_WAITS: Duration = Duration::from_millis(250);
 
 /// How many bytes a tenant gets in a second, and at once after a pause.
 pub(crate) struct Pace(DefaultDirectRateLimiter, NonZeroU32);
@@ -53,6 +57,8 @@ pub(crate) struct Carriage {
     pub(crate) pace: Option<Arc<Pace>>,
     /// What is held as long as the answer goes on.
     pub(crate) place: Place,
+    /// Held as long as the API server works at the answer.
+    pub(crate) seat: Option<Held>,
     pub(crate) bytes: Counter,
     /// Counts the answers that were cut off.
     pub(crate) slow: Counter,
@@ -65,7 +71,7 @@ impl Carriage {
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
     {
         if body.size_hint().upper().is_some_and(|most| most <= SMALL) && self.pace.is_none() {
-            return Body::new(Held { body, place: self.place, bytes: self.bytes });
+            return Body::new(Short { body, place: self.place, bytes: self.bytes });
         }
         let hint = body.size_hint();
         let (sender, pieces) = mpsc::channel(1);
@@ -73,10 +79,11 @@ impl Carriage {
         Body::new(Carried { pieces, hint })
     }
 
-    async fn run<B>(self, mut body: B, sender: mpsc::Sender<Piece>)
+    async fn run<B>(mut self, mut body: B, sender: mpsc::Sender<Piece>)
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
     {
+        let mut seat = Seated { seat: self.seat.take(), left: SEAT_WAITS };
         loop {
             let piece = tokio::select! {
                 () = sender.closed() => return,
@@ -91,11 +98,11 @@ impl Carriage {
                 self.bytes.inc_by(length as u64);
                 self.place.count(length as u64);
                 if let Some(pace) = &self.pace {
-                    pace.take(length).await;
+                    seat.wait(pace.take(length)).await;
                 }
             }
             let last = !matches!(piece, Piece::Frame(_));
-            match tokio::time::timeout(self.patience, sender.send(piece)).await {
+            match seat.wait(tokio::time::timeout(self.patience, sender.send(piece))).await {
                 Ok(Ok(())) if !last => {}
                 Ok(_) => return,
                 Err(_) => {
@@ -104,6 +111,28 @@ impl Carriage {
                 }
             }
         }
+    }
+}
+
+/// An answer's seat at the API server, which waits for the client a little.
+struct Seated {
+    seat: Option<Held>,
+    left: Duration,
+}
+
+impl Seated {
+    /// Waits for something that is not the API server's work.
+    async fn wait<F: Future>(&mut self, other: F) -> F::Output {
+        let mut other = std::pin::pin!(other);
+        if self.seat.is_some() {
+            let begun = Instant::now();
+            if let Ok(output) = tokio::time::timeout(self.left, &mut other).await {
+                self.left = self.left.saturating_sub(begun.elapsed());
+                return output;
+            }
+            self.seat = None;
+        }
+        other.await
     }
 }
 
@@ -141,14 +170,14 @@ impl http_body::Body for Carried {
     }
 }
 
-/// A short answer, and what is held meanwhile.
-struct Held<B> {
+/// A short answer, and what is held meanwhile. The API server is done with it.
+struct Short<B> {
     body: B,
     place: Place,
     bytes: Counter,
 }
 
-impl<B> http_body::Body for Held<B>
+impl<B> http_body::Body for Short<B>
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {

@@ -21,7 +21,10 @@ use crate::limits::Place;
 use crate::listen::Open;
 use crate::metrics::GatewayMetrics;
 use crate::refusal::Refusal;
-use crate::upstream::Upstream;
+use crate::seating::{Held, Payer, Seating};
+use crate::target::Target;
+use crate::upload::Upload;
+use crate::upstream::{Upstream, of_the_body};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -42,6 +45,10 @@ pub(crate) struct Forward<'a> {
     pub(crate) user: &'a UserInfo,
     pub(crate) from: IpAddr,
     pub(crate) upgrade: Option<Upgrade>,
+    /// Where it takes its turn, and at whose cost.
+    pub(crate) seating: &'a Seating,
+    pub(crate) payer: &'a Payer,
+    pub(crate) target: &'a Target,
 }
 
 impl Forward<'_> {
@@ -54,9 +61,9 @@ impl Forward<'_> {
         let client = self.upgrade.map(|_| hyper::upgrade::on(&mut request));
         let open = request.extensions_mut().remove::<Open>();
         let (parts, body) = request.into_parts();
-        let body = self.request_body(&parts, body)?;
+        let body = self.request_body(&parts, body).await?;
         let request = Request::from_parts(self.head(parts, Asker::User)?, body);
-        let mut response = self.upstream.send(request).await?;
+        let mut response = self.send(request).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let (Some(client), Some(upgrade)) = (client, self.upgrade) else {
                 return Err(Refusal::unavailable(
@@ -74,7 +81,18 @@ impl Forward<'_> {
     /// Asks what has no body, as the user or as the gateway itself.
     pub(crate) async fn ask(&self, parts: Parts, asker: Asker) -> Result<Response<Incoming>, Refusal> {
         let body = Body::new(Empty::new().map_err(|never| match never {}));
-        self.upstream.send(Request::from_parts(self.head(parts, asker)?, body)).await
+        self.send(Request::from_parts(self.head(parts, asker)?, body)).await
+    }
+
+    /// Sends it on when it is its turn. An answer that the API server still works at keeps the seat, until it is dropped
+    /// or its body has come.
+    async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Refusal> {
+        let seat = self.seating.take(self.payer, self.target).await?;
+        let mut response = self.upstream.send(request).await?;
+        if let Some(seat) = seat {
+            seat.stay(&mut response, self.target);
+        }
+        Ok(response)
     }
 
     /// The answer as the client gets it; the place is held until it has ended.
@@ -84,19 +102,22 @@ impl Forward<'_> {
     {
         let (mut head, body) = response.into_parts();
         headers::hop_by_hop(&mut head.headers);
+        let seat = head.extensions.remove::<Held>();
         let pace = place.pace.clone();
         let carriage = Carriage {
             patience: self.settings.read_patience,
             pace,
             place,
+            seat,
             bytes: self.metrics.bytes.clone(),
             slow: self.metrics.slow.clone(),
         };
         Response::from_parts(head, carriage.carry(body))
     }
 
-    /// The client's body, no longer and no slower than it may be.
-    fn request_body(&self, parts: &Parts, body: Incoming) -> Result<Body, Refusal> {
+    /// The client's body, no longer and no slower than it may be. Where the request is going to have a seat, its beginning
+    /// is here then.
+    async fn request_body(&self, parts: &Parts, body: Incoming) -> Result<Body, Refusal> {
         let most = self.settings.body_bytes;
         let said =
             parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -109,7 +130,15 @@ impl Forward<'_> {
         }
         // Boxed: its timer does not move.
         let timed = Box::pin(TimeoutBody::new(self.settings.write_patience, body));
-        Ok(Body::new(Limited::new(timed, most)))
+        let body = Body::new(Limited::new(timed, most));
+        if !self.seating.concerns(self.target) {
+            return Ok(body);
+        }
+        let begun = Upload::begin(body).await.map_err(|error| {
+            let cut_off = || Refusal::new(Code::GatewayRequest, "the body ended before it was whole");
+            of_the_body(&error).unwrap_or_else(cut_off)
+        })?;
+        Ok(Body::new(begun))
     }
 
     /// The head as the API server gets it.

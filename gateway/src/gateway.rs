@@ -1,5 +1,6 @@
 //! One request, from its head to the head of its answer.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,13 @@ use tokio::sync::watch;
 
 use crate::body::Body;
 use crate::forward::Forward;
-use crate::headers;
+use crate::headers::{self, Upgrade};
 use crate::identity::{self, Issuers, Peer, Tokens};
 use crate::limits::{Accounts, LimitsOf};
 use crate::lists::{Asked, Lists};
-use crate::metrics::{GatewayMetrics, LimitLabels, RequestLabels};
+use crate::metrics::{GatewayMetrics, RequestLabels};
 use crate::refusal::Refusal;
+use crate::seating::{Payer, SeatSettings, Seating};
 use crate::target::Target;
 use crate::upstream::{Sender, Upstream};
 
@@ -33,6 +35,8 @@ pub struct Settings {
     pub connections_per_address: usize,
     /// The most connections in all.
     pub connections: usize,
+    /// How many requests may be at the API server at once.
+    pub seats: SeatSettings,
     /// Whom a refused person may ask, shown in every refusal.
     pub contact: Option<String>,
 }
@@ -65,6 +69,7 @@ pub struct Gateway {
     tenants: watch::Receiver<Arc<TenantIndex>>,
     synced: watch::Receiver<bool>,
     accounts: Accounts,
+    seating: Seating,
     lists: Lists,
     pub(crate) settings: Settings,
     pub(crate) metrics: GatewayMetrics,
@@ -82,6 +87,7 @@ impl Gateway {
             tenants: parts.tenants,
             synced: parts.synced,
             accounts: Accounts::new(parts.limits_of, parts.rates),
+            seating: Seating::new(parts.settings.seats, parts.metrics.clone()),
             settings: parts.settings,
             metrics: parts.metrics,
         }
@@ -92,6 +98,9 @@ impl Gateway {
         let (requests, streams) = self.accounts.under_way();
         self.metrics.under_way.set(i64::try_from(requests).unwrap_or(i64::MAX));
         self.metrics.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
+        let (waiting, taken) = self.seating.size();
+        self.metrics.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.metrics.seats_taken.set(taken.into());
         let tenants = Arc::clone(&self.tenants.borrow());
         for gone in self.accounts.retain(|tenant| tenants.tenant(tenant).is_some()) {
             self.metrics.forget(&gone);
@@ -140,22 +149,35 @@ impl Gateway {
             return Err(Refusal::new(Code::GatewayRequest, message));
         }
         let user = identity::identify(&self.issuers, &self.tokens, request.headers(), peer).await?;
-        let tenant = self.tenant(&user, target)?;
-        let place = self.accounts.admit(&tenant, &user, target).inspect_err(|refusal| {
-            let labels = LimitLabels { tenant: tenant.clone(), code: refusal.code.as_str() };
-            self.metrics.limited.get_or_create(&labels).inc();
-        })?;
+        let payer = self.payer(&user, target)?;
+        let answer = self.pass_for(&payer, &user, request, peer, (target, upgrade)).await;
+        answer.inspect_err(|refusal| self.metrics.limit(&payer.name, refusal.code))
+    }
+
+    /// The path of a request whose tenant is known.
+    async fn pass_for(
+        &self,
+        payer: &Payer,
+        user: &UserInfo,
+        request: Request<Incoming>,
+        peer: &Peer,
+        (target, upgrade): (&Target, Option<Upgrade>),
+    ) -> Result<Response<Body>, Refusal> {
+        let place = self.accounts.admit(&payer.name, user, target)?;
         let forward = Forward {
             upstream: &self.upstream,
             settings: &self.settings,
             metrics: &self.metrics,
-            user: &user,
+            user,
             from: peer.address,
             upgrade,
+            seating: &self.seating,
+            payer,
+            target,
         };
         if let Some(scope) = target.scope.filter(|_| upgrade.is_none()) {
             let parts = request.into_parts().0;
-            let (accounts, tenant) = (&self.accounts, tenant.as_str());
+            let (accounts, tenant) = (&self.accounts, payer.name.as_str());
             let asked = Asked { forward: &forward, accounts, tenant, parts, target, scope };
             return self.lists.answer(asked, place).await;
         }
@@ -166,13 +188,16 @@ impl Gateway {
         answer
     }
 
-    fn tenant(&self, user: &UserInfo, target: &Target) -> Result<String, Refusal> {
+    fn payer(&self, user: &UserInfo, target: &Target) -> Result<Payer, Refusal> {
         if !*self.synced.borrow() {
             let message = "the gateway is starting: it does not know the tenants yet";
             return Err(Refusal::new(Code::NotReady, message).after(Duration::from_secs(2)));
         }
         let index = Arc::clone(&self.tenants.borrow());
-        let payer = index.payer(user, target.namespace.as_deref()).map(str::to_owned);
+        let payer = index.payer(user, target.namespace.as_deref()).map(|name| {
+            let weight = index.tenant(name).map_or(NonZeroU32::MIN, |tenant| tenant.weight);
+            Payer { name: name.to_owned(), weight }
+        });
         payer.ok_or_else(|| {
             let message = format!(
                 "user {:?} belongs to no tenant, and this endpoint is for tenants; an owner of a tenant can make you a \

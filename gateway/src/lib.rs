@@ -18,7 +18,9 @@ mod listen;
 mod lists;
 mod metrics;
 mod refusal;
+mod seating;
 mod target;
+mod upload;
 mod upstream;
 
 pub use body::Body;
@@ -27,4 +29,5 @@ pub use identity::{Issuer, IssuerFault, Issuers, Mapping};
 pub use limits::{LimitsOf, TenantLimits};
 pub use listen::serve;
 pub use metrics::GatewayMetrics;
+pub use seating::SeatSettings;
 pub use upstream::Sender;

@@ -8,6 +8,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+/// What a tenant can be held to.
+const LIMITS: [Code; 6] = [
+    Code::GatewayRate,
+    Code::GatewayBusy,
+    Code::GatewayWatches,
+    Code::GatewayPage,
+    Code::GatewayQueue,
+    Code::GatewayFull,
+];
+
 /// Classes and results: 8 × (5 ranges of HTTP status and one code of ours each).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RequestLabels {
@@ -54,6 +64,11 @@ pub struct GatewayMetrics {
     pub(crate) refused_connections: Counter,
     pub(crate) under_way: Gauge,
     pub(crate) streams: Gauge,
+    pub(crate) seats: Gauge,
+    pub(crate) seats_taken: Gauge,
+    pub(crate) waiting: Gauge,
+    /// For a seat.
+    pub(crate) wait: Histogram,
 }
 
 impl GatewayMetrics {
@@ -71,6 +86,10 @@ impl GatewayMetrics {
             refused_connections: Counter::default(),
             under_way: Gauge::default(),
             streams: Gauge::default(),
+            seats: Gauge::default(),
+            seats_taken: Gauge::default(),
+            waiting: Gauge::default(),
+            wait: Histogram::new(exponential_buckets(0.000_5, 2.0, 18)),
         };
         let name = |name: &str| format!("bailey_gateway_{name}");
         registry.register(name("requests"), "Requests by class and result", metrics.requests.clone());
@@ -118,12 +137,30 @@ impl GatewayMetrics {
             metrics.under_way.clone(),
         );
         registry.register(name("streams"), "Open watches and streams", metrics.streams.clone());
+        metrics.register_seats(registry);
         metrics
+    }
+
+    fn register_seats(&self, registry: &mut Registry) {
+        let name = |name: &str| format!("bailey_gateway_{name}");
+        registry.register(name("seats"), "Seats for requests to the API server", self.seats.clone());
+        registry.register(name("seats_taken"), "Those that are taken", self.seats_taken.clone());
+        registry.register(name("waiting"), "Requests that wait for a seat", self.waiting.clone());
+        let help = "How long requests waited for a seat, also in vain";
+        registry.register_with_unit(name("wait"), help, Unit::Seconds, self.wait.clone());
+    }
+
+    /// Counts a refusal, where it was by a limit of a tenant.
+    pub(crate) fn limit(&self, tenant: &str, code: Code) {
+        if LIMITS.contains(&code) {
+            let labels = LimitLabels { tenant: tenant.to_owned(), code: code.as_str() };
+            self.limited.get_or_create(&labels).inc();
+        }
     }
 
     /// Forgets a tenant that is no more.
     pub(crate) fn forget(&self, tenant: &str) {
-        for code in [Code::GatewayRate, Code::GatewayBusy, Code::GatewayWatches, Code::GatewayPage] {
+        for code in LIMITS {
             let labels = LimitLabels { tenant: tenant.to_owned(), code: code.as_str() };
             self.limited.remove(&labels);
         }

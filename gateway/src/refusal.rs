@@ -99,7 +99,11 @@ const fn status(code: Code) -> StatusCode {
             StatusCode::FORBIDDEN
         }
         Code::GatewayExpired => StatusCode::GONE,
-        Code::GatewayRate | Code::GatewayBusy | Code::GatewayWatches => StatusCode::TOO_MANY_REQUESTS,
+        Code::GatewayRate
+        | Code::GatewayBusy
+        | Code::GatewayWatches
+        | Code::GatewayQueue
+        | Code::GatewayFull => StatusCode::TOO_MANY_REQUESTS,
         Code::GatewayUnavailable | Code::NotReady => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -16,6 +16,7 @@ use tower::{BoxError, ServiceExt as _};
 
 use crate::body::Body;
 use crate::refusal::Refusal;
+use crate::upload::TooSlow;
 
 /// How long the head of an answer may take: longer than the API server lets a request take.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -107,19 +108,27 @@ impl Upstream {
 
 /// Why a request got no answer: the client's body was at fault, or the API server is.
 fn failed(error: &BoxError) -> Refusal {
+    if let Some(refusal) = of_the_body(error) {
+        return refusal;
+    }
+    tracing::warn!(error, "a request got no answer of the API server");
+    Refusal::unavailable(StatusCode::BAD_GATEWAY, "the API server does not answer now")
+}
+
+/// What is wrong with the client's body, if it is that.
+pub(crate) fn of_the_body(error: &BoxError) -> Option<Refusal> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error.as_ref());
     while let Some(error) = cause {
         if error.is::<http_body_util::LengthLimitError>() {
             let message = "the body is longer than the gateway lets through";
-            return Refusal::new(model::Code::GatewayTooLarge, message);
+            return Some(Refusal::new(model::Code::GatewayTooLarge, message));
         }
-        if error.is::<tower_http::timeout::TimeoutError>() {
+        if error.is::<tower_http::timeout::TimeoutError>() || error.is::<TooSlow>() {
             let message = "the body did not come in time";
-            return Refusal::new(model::Code::GatewayRequest, message)
-                .with_status(StatusCode::REQUEST_TIMEOUT);
+            let refusal = Refusal::new(model::Code::GatewayRequest, message);
+            return Some(refusal.with_status(StatusCode::REQUEST_TIMEOUT));
         }
         cause = error.source();
     }
-    tracing::warn!(error, "a request got no answer of the API server");
-    Refusal::unavailable(StatusCode::BAD_GATEWAY, "the API server does not answer now")
+    None
 }

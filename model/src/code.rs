@@ -115,6 +115,10 @@ pub enum Code {
     FairnessInvalid,
     /// A tenant changes things more often than it may.
     RateLimited,
+    /// Requests of the tenant wait at the gateway for others of its own.
+    GatewayQueue,
+    /// Requests of all tenants wait at the gateway, and there is no turn for this one.
+    GatewayFull,
 }
 
 impl Code {
@@ -175,6 +179,8 @@ impl Code {
         Self::GatewayUnavailable,
         Self::FairnessInvalid,
         Self::RateLimited,
+        Self::GatewayQueue,
+        Self::GatewayFull,
     ];
 
     /// The code as it is shown and counted.
@@ -235,6 +241,8 @@ impl Code {
             Self::GatewayUnavailable => "gateway_unavailable",
             Self::FairnessInvalid => "fairness_invalid",
             Self::RateLimited => "rate_limited",
+            Self::GatewayQueue => "gateway_queue",
+            Self::GatewayFull => "gateway_full",
         }
     }
 }
@@ -253,6 +261,6 @@ mod tests {
     fn every_code_has_a_text_of_its_own() {
         let texts: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
-        assert_eq!(Code::ALL.last(), Some(&Code::RateLimited), "a new code belongs in ALL");
+        assert_eq!(Code::ALL.last(), Some(&Code::GatewayFull), "a new code belongs in ALL");
     }
 }

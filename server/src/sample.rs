@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use admission::Seats;
+use fairness::seats::Seats;
 use policies::EvaluationPool;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -86,7 +86,7 @@ pub(crate) fn register(
     let exceptions = Family::<StateLabels, Gauge>::default();
     registry.register("bailey_exceptions", "Exceptions to policies, by how they stand", exceptions.clone());
     Box::new(move || {
-        waiting.set(i64::try_from(seats.waiting()).unwrap_or(i64::MAX));
+        waiting.set(i64::try_from(seats.size().0).unwrap_or(i64::MAX));
         let counts = pool.counts();
         for (gauge, count) in
             [(&panics, &counts.panics), (&replaced, &counts.replaced), (&late, &counts.late)]

@@ -5,10 +5,11 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use admission::{
-    Admission, AdmissionMetrics, Budgets, Contact, GiveBack, Guard, HostnameClaims, Parts, Seats, WriteRates,
+    Admission, AdmissionMetrics, Budgets, Contact, GiveBack, Guard, HostnameClaims, Parts, WriteRates,
 };
 use anyhow::{Context, anyhow};
 use audit::{AuditConfig, AuditMetrics, AuditSink, AuditTask};
+use fairness::seats::Seats;
 use policies::wasm::{WasmConfig, WasmRuntime};
 use policies::{Compiler, EvaluationPool, Limits, PoolConfig};
 use prometheus_client::registry::Registry;

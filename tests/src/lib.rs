@@ -6,6 +6,7 @@
 
 mod apply;
 pub mod command;
+pub mod gate;
 pub mod gateway;
 pub mod issuer;
 mod kinds;

@@ -64,6 +64,8 @@ pub(super) struct Flow<F> {
     pub(super) waiting: VecDeque<Id>,
     /// How many run.
     pub(super) running: usize,
+    /// The seats that those take.
+    pub(super) seats: u32,
     /// The work of the waiting ones, as guessed.
     pub(super) work: u64,
     /// The longest guess since it last began to wait.
@@ -85,6 +87,7 @@ impl<F> Flow<F> {
             tag: virtual_time,
             waiting: VecDeque::new(),
             running: 0,
+            seats: 0,
             work: 0,
             longest: 0,
             floor: virtual_time,
@@ -130,6 +133,7 @@ impl<F> Flow<F> {
     /// Begins a request that was taken out, and charges what it is guessed to cost.
     pub(super) fn dispatch(&mut self, estimate: Micros, width: u32) -> Charge {
         self.running = self.running.saturating_add(1);
+        self.seats = self.seats.saturating_add(width);
         let charged = cost(estimate, width, self.weight);
         self.tag = self.tag.plus(charged);
         self.floor = self.floor.plus(charged);
@@ -139,6 +143,7 @@ impl<F> Flow<F> {
     /// Ends a request, and charges what it did cost.
     pub(super) fn finish(&mut self, charge: &Charge, measured: Micros, width: u32) {
         self.running = self.running.saturating_sub(1);
+        self.seats = self.seats.saturating_sub(width);
         let cost = cost(measured, width, charge.weight);
         let (more, less) = (cost.saturating_sub(charge.charged), charge.charged.saturating_sub(cost));
         if charge.epoch == self.epoch {

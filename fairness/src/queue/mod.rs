@@ -211,15 +211,12 @@ impl<F: Clone + Eq + Hash> Queue<F> {
 
     /// How a flow stands; `None` where nothing is known of it.
     pub fn standing(&self, flow: &F) -> Option<Standing> {
-        let flow = self.flows.get(*self.slots.get(flow)?)?;
-        Some(Standing { waiting: flow.waiting.len(), running: flow.running })
+        self.flows.get(*self.slots.get(flow)?).map(|flow| self.stands(flow))
     }
 
     /// How all known flows stand, in no order.
     pub fn standings(&self) -> impl Iterator<Item = (&F, Standing)> {
-        self.flows
-            .iter()
-            .map(|(_, flow)| (&flow.key, Standing { waiting: flow.waiting.len(), running: flow.running }))
+        self.flows.iter().map(|(_, flow)| (&flow.key, self.stands(flow)))
     }
 
     /// How many requests wait, and how many seats are taken.
@@ -234,6 +231,13 @@ impl<F: Clone + Eq + Hash> Queue<F> {
 const RETRY: (Micros, Micros) = (1_000, 60_000_000);
 
 impl<F: Clone + Eq + Hash> Queue<F> {
+    fn stands(&self, flow: &Flow<F>) -> Standing {
+        let weights = self.weights.max(u64::from(flow.weight.get()));
+        let all = u64::from(flow.weight.get()).saturating_mul(u64::from(self.settings.seats.get()));
+        let part = all.checked_div(weights).and_then(|part| u32::try_from(part).ok()).unwrap_or(u32::MAX);
+        Standing { waiting: flow.waiting.len(), running: flow.running, seats: flow.seats, part: part.max(1) }
+    }
+
     fn free(&self) -> u32 {
         self.settings.seats.get().saturating_sub(self.busy)
     }

@@ -86,4 +86,8 @@ pub struct Standing {
     pub waiting: usize,
     /// How many run.
     pub running: usize,
+    /// The seats that those take.
+    pub seats: u32,
+    /// How many seats are its part by weight, of all flows that have requests now; at least one.
+    pub part: u32,
 }

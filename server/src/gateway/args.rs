@@ -50,6 +50,15 @@ pub struct GatewayArgs {
     /// The most objects that one list may ask for; lists that do not say how many are refused then. No limit where not given
     #[arg(long, env = "BAILEY_GATEWAY_PAGE", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub gateway_page: Option<u64>,
+    /// How many requests of all tenants may be at the API server at once; the others take turns by tenant. With 0 all go on
+    #[arg(long, env = "BAILEY_GATEWAY_SEATS", value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    pub gateway_seats: u32,
+    /// How many may wait for their turn, a quarter of them of one tenant
+    #[arg(long, env = "BAILEY_GATEWAY_QUEUE", value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub gateway_queue: u32,
+    /// Seconds that a request waits for its turn
+    #[arg(long, env = "BAILEY_GATEWAY_WAIT", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub gateway_wait: u64,
     /// The longest body of a request, in bytes
     #[arg(long, env = "BAILEY_GATEWAY_BODY_BYTES", value_name = "BYTES", default_value_t = 8 << 20, value_parser = clap::value_parser!(u32).range(1_024..=134_217_728))]
     pub gateway_body_bytes: u32,

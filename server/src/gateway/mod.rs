@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use gateway::{Gateway, GatewayMetrics, Parts, Settings};
+use gateway::{Gateway, GatewayMetrics, Parts, SeatSettings, Settings};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tenancy::cluster::TenantsAlone;
@@ -85,6 +85,11 @@ fn settings(args: &ServeArgs) -> Settings {
         write_patience: patience,
         connections: size(args.gateway.gateway_connections),
         connections_per_address: size(args.gateway.gateway_connections_per_address),
+        seats: SeatSettings {
+            seats: size(args.gateway.gateway_seats),
+            queue: size(args.gateway.gateway_queue),
+            wait: Duration::from_secs(args.gateway.gateway_wait),
+        },
         contact: args.contact.clone(),
     }
 }

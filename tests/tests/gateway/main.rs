@@ -14,6 +14,7 @@ mod lists;
 mod logins;
 mod outage;
 mod rights;
+mod seats;
 mod sharing;
 mod streams;
 mod twins;
