@@ -1,5 +1,6 @@
 //! One request, from its head to the head of its answer.
 
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use crate::body::Body;
 use crate::forward::Forward;
 use crate::headers::{self, Upgrade};
 use crate::identity::{self, Issuers, Peer, Tokens};
-use crate::limits::{Accounts, LimitsOf};
+use crate::limits::{Accounts, LimitsOf, TenantLoad};
 use crate::lists::{Asked, Lists};
 use crate::metrics::{GatewayMetrics, RequestLabels};
 use crate::refusal::Refusal;
@@ -107,9 +108,15 @@ impl Gateway {
         }
     }
 
-    /// What each tenant does: its requests under way, its open watches and streams, and the bytes of its answers until now.
-    pub fn loads(&self) -> Vec<(String, [u32; 2], u64)> {
-        self.accounts.loads()
+    /// What each tenant does.
+    pub fn loads(&self) -> HashMap<String, TenantLoad> {
+        let mut loads = self.accounts.loads();
+        for (tenant, standing) in self.seating.standings() {
+            let load = loads.entry(tenant.to_string()).or_default();
+            load.waiting = u32::try_from(standing.waiting).unwrap_or(u32::MAX);
+            load.seats = standing.seats;
+        }
+        loads
     }
 
     /// Answers a request.

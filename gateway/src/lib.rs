@@ -26,7 +26,7 @@ mod upstream;
 pub use body::Body;
 pub use gateway::{Gateway, Parts, Settings};
 pub use identity::{Issuer, IssuerFault, Issuers, Mapping};
-pub use limits::{LimitsOf, TenantLimits};
+pub use limits::{LimitsOf, TenantLimits, TenantLoad};
 pub use listen::serve;
 pub use metrics::GatewayMetrics;
 pub use seating::SeatSettings;

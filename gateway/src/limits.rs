@@ -31,6 +31,21 @@ pub struct TenantLimits {
 /// The limits of a tenant by its name. As long as they are the same it gives the same `Arc`: that is how a change is seen.
 pub type LimitsOf = Arc<dyn Fn(&str) -> Arc<TenantLimits> + Send + Sync>;
 
+/// What a tenant does now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TenantLoad {
+    /// Its requests under way, but for those that stay open.
+    pub under_way: u32,
+    /// Its open watches and streams.
+    pub streams: u32,
+    /// The bytes of its answers until now.
+    pub bytes: u64,
+    /// Its requests that wait for a seat at the API server.
+    pub waiting: u32,
+    /// Its seats there.
+    pub seats: u32,
+}
+
 /// What tenants do now.
 pub(crate) struct Accounts {
     limits_of: LimitsOf,
@@ -129,18 +144,16 @@ impl Accounts {
         (sum(|use_| &use_.requests), sum(|use_| &use_.streams))
     }
 
-    /// What each tenant does: requests and streams under way, and bytes of answers until now.
-    pub(crate) fn loads(&self) -> Vec<(String, [u32; 2], u64)> {
+    /// What each tenant does, but for its seats.
+    pub(crate) fn loads(&self) -> HashMap<String, TenantLoad> {
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = |use_: &Use| {
-            let open = [&use_.requests, &use_.streams].map(|count| count.load(Ordering::Acquire));
-            (open, use_.bytes.load(Ordering::Relaxed))
+        let of = |use_: &Use| TenantLoad {
+            under_way: use_.requests.load(Ordering::Acquire),
+            streams: use_.streams.load(Ordering::Acquire),
+            bytes: use_.bytes.load(Ordering::Relaxed),
+            ..TenantLoad::default()
         };
-        let load = |(tenant, account): (&String, &Arc<Account>)| {
-            let (open, bytes) = of(&account.use_);
-            (tenant.clone(), open, bytes)
-        };
-        accounts.iter().map(load).collect()
+        accounts.iter().map(|(tenant, account)| (tenant.clone(), of(&account.use_))).collect()
     }
 
     /// Forgets the tenants that are no more, and names them.

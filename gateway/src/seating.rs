@@ -13,6 +13,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fairness::queue::Standing;
 use fairness::rates::Class;
 use fairness::seats::{Cause, Seat, Seats, Unseated, Until, Wish};
 use http::Response;
@@ -104,6 +105,11 @@ impl Seating {
     /// How many requests wait, and how many seats are taken.
     pub(crate) fn size(&self) -> (usize, u32) {
         self.seats.as_ref().map_or((0, 0), |seats| seats.size())
+    }
+
+    /// How each tenant stands that waits or has seats.
+    pub(crate) fn standings(&self) -> Vec<(Arc<str>, Standing)> {
+        self.seats.as_ref().map(|seats| seats.standings()).unwrap_or_default()
     }
 
     fn refuse(&self, tenant: &str, unseated: Unseated) -> Refusal {

@@ -9,6 +9,7 @@ use axum::Router;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tenancy::cluster::Cluster;
+use tenancy::rates::UseReader;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -82,6 +83,7 @@ impl Listeners {
         args: &ServeArgs,
         admission: Arc<Admission>,
         probes: Arc<Probes>,
+        uses: Option<UseReader>,
         stop: &CancellationToken,
     ) -> anyhow::Result<JoinSet<()>> {
         let probes = crate::probes::router(probes);
@@ -106,7 +108,7 @@ impl Listeners {
         });
         if let Some(on) = self.api {
             tracing::info!(decisions = %on.listener.local_addr()?, "listening");
-            secured(on, decisions::router(Decisions { record, peers }));
+            secured(on, decisions::router(Decisions { record, peers, uses }));
         }
         servers.spawn(listen::serve(self.plain, None, probes, stop.clone()));
         Ok(servers)

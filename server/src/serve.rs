@@ -9,11 +9,13 @@ use admission::{
 };
 use anyhow::{Context, anyhow};
 use audit::{AuditConfig, AuditMetrics, AuditSink, AuditTask};
+use fairness::queue::Standing;
 use fairness::seats::Seats;
 use policies::wasm::{WasmConfig, WasmRuntime};
 use policies::{Compiler, EvaluationPool, Limits, PoolConfig};
 use prometheus_client::registry::Registry;
 use tenancy::cluster::Cluster;
+use tenancy::rates::Load;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -65,6 +67,10 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         None => watch::channel(Arc::default()).1,
     };
     let seats = Seats::new(pool.threads(), usize::try_from(args.evaluation.queue).unwrap_or(1024));
+    if let Some(cluster) = &cluster {
+        let busy = Arc::clone(&seats);
+        cluster.rate_shares.tell(Arc::new(move || turns(&busy)));
+    }
     let admission = Arc::new(Admission::new(Parts {
         pool: Arc::clone(&pool),
         seats: Arc::clone(&seats),
@@ -85,7 +91,8 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let listeners = Listeners::bind(&args, cluster.as_deref(), &mut registry).await?;
     let sample = sample::register(&mut registry, Arc::clone(&pool), Arc::clone(&seats), cluster.clone());
     let probes = Arc::new(Probes { readiness: Arc::clone(&readiness), registry, sample });
-    let servers = listeners.serve(&args, admission, probes, &stop)?;
+    let uses = cluster.as_ref().map(|cluster| cluster.uses());
+    let servers = listeners.serve(&args, admission, probes, uses, &stop)?;
     let ended = run_until_stopped(&mut tasks, servers, &args, &readiness, &stop, audit_task).await;
     if let Some(cluster) = cluster {
         // Without an API server the shares stay until the lease has run out.
@@ -95,6 +102,16 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tasks.shutdown().await;
     drop(telemetry);
     ended
+}
+
+/// How each tenant stands at the evaluation threads, as ledgers tell it.
+fn turns(seats: &Seats) -> Vec<(String, Load)> {
+    let load = |standing: Standing| Load {
+        waiting: u32::try_from(standing.waiting).unwrap_or(u32::MAX),
+        seats: standing.seats,
+        ..Load::default()
+    };
+    seats.standings().into_iter().map(|(tenant, standing)| (tenant.to_string(), load(standing))).collect()
 }
 
 /// A guard over the tenants of the cluster; there are none without one.

@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use clap::Args;
-use tenancy::self_service::{Busiest, Top};
+use tenancy::rates::{Busiest, Top};
 
 use crate::Exit;
 use crate::connection::ConnectArgs;
@@ -54,8 +54,18 @@ fn text(all: &[Top], colour: bool) -> String {
     if rows.is_empty() {
         return "No tenant asks for anything.\n".to_owned();
     }
-    let headings =
-        ["LEDGER", "TENANT", "ASKED/S", "REFUSED/S", "BY CLASS", "UNDER WAY", "STREAMS", "BYTES/S"];
+    let headings = [
+        "LEDGER",
+        "TENANT",
+        "ASKED/S",
+        "REFUSED/S",
+        "BY CLASS",
+        "UNDER WAY",
+        "WAITING",
+        "SEATS",
+        "STREAMS",
+        "BYTES/S",
+    ];
     Table::new(&headings, colour).render(&rows)
 }
 
@@ -69,6 +79,8 @@ fn row(ledger: &str, busy: &Busiest) -> Vec<Cell> {
         if busy.refused > 0.0 { Cell::coloured(&refused, Colour::Bad) } else { Cell::plain(refused) },
         Cell::plain(classes.join(", ")),
         Cell::plain(busy.under_way.to_string()),
+        Cell::plain(busy.waiting.to_string()),
+        Cell::plain(busy.seats.to_string()),
         Cell::plain(busy.streams.to_string()),
         Cell::plain(busy.bytes_per_second.to_string()),
     ]
@@ -106,15 +118,18 @@ mod tests {
             asked: 12.5,
             refused: 2.0,
             classes: BTreeMap::from([("list".to_owned(), 2.5), ("write".to_owned(), 10.0)]),
+            refused_by_class: BTreeMap::new(),
             under_way: 3,
+            waiting: 7,
+            seats: 2,
             streams: 1,
             bytes_per_second: 4_096,
         };
         let all = [Top { ledger: "gateway".to_owned(), replicas: 2, tenants: vec![busy], others: None }];
         assert_eq!(
             text(&all, false),
-            "LEDGER   TENANT  ASKED/S  REFUSED/S  BY CLASS            UNDER WAY  STREAMS  BYTES/S\n\
-             gateway  shop    12.5     2          list 2.5, write 10  3          1        4096\n"
+            "LEDGER   TENANT  ASKED/S  REFUSED/S  BY CLASS            UNDER WAY  WAITING  SEATS  STREAMS  BYTES/S\n\
+             gateway  shop    12.5     2          list 2.5, write 10  3          7        2      1        4096\n"
         );
         assert_eq!(text(&[], false), "No tenant asks for anything.\n");
     }

@@ -1,11 +1,12 @@
 use std::io::Write;
 
 use serde_json::Value;
-use tenancy::self_service::{BudgetLine, Limits, NamespaceLimits, RateLine};
+use tenancy::self_service::{BudgetLine, ClassUse, Limits, NamespaceLimits, RateLine, Uses};
 
 use super::{Asked, TenantArg};
 use crate::Exit;
-use crate::output::{Cell, Table, fields, note};
+use crate::output::{Cell, Colour, Table, fields, note};
+use crate::written::Form;
 
 pub(super) async fn run(args: &TenantArg, asked: &mut Asked<'_, impl Write>) -> anyhow::Result<Exit> {
     let tenant = asked.tenant(args).await?;
@@ -13,6 +14,15 @@ pub(super) async fn run(args: &TenantArg, asked: &mut Asked<'_, impl Write>) -> 
     let text = text(&limits, asked.colour);
     let names = vec![format!("isolationprofile.bailey.dev/{}", limits.profile)];
     let exit = asked.write(&limits, text, names)?;
+    if limits.uses.is_none() && !limits.rates.is_empty() && asked.form == Form::Table {
+        note("what is in use now is not told: this cluster does not serve it, or you may not know it");
+    }
+    for at in limits.uses.iter().flatten().filter(|at| at.partial) {
+        note(&format!(
+            "{}: others do so much more there that some of this tenant's may be missing",
+            at.ledger
+        ));
+    }
     let hidden: Vec<_> =
         limits.namespaces.iter().filter(|one| !one.readable).map(|one| one.namespace.as_str()).collect();
     if !hidden.is_empty() {
@@ -52,6 +62,7 @@ fn text(limits: &Limits, colour: bool) -> String {
         text.push('\n');
         text.push_str(&Table::new(&headings, colour).render(&cells));
     }
+    uses(limits.uses.as_deref().unwrap_or_default(), colour, &mut text);
     let mut rows = Vec::new();
     if let Some(isolation) = &limits.isolation {
         leaves(isolation, &mut String::new(), &mut rows);
@@ -68,6 +79,41 @@ fn text(limits: &Limits, colour: bool) -> String {
         text.push_str(&Table::new(&["NAMESPACE", "FROM", "WHAT", "MOST"], colour).render(&cells));
     }
     text
+}
+
+/// What the tenant does now: what it asks for by class, and what is under way.
+fn uses(all: &[Uses], colour: bool, text: &mut String) {
+    let asked: Vec<_> =
+        all.iter().flat_map(|at| at.classes.iter().map(|class| class_use(&at.ledger, class))).collect();
+    if !asked.is_empty() {
+        text.push('\n');
+        text.push_str(
+            &Table::new(&["AT", "REQUESTS", "ASKED/S", "REFUSED/S", "OF RATE"], colour).render(&asked),
+        );
+    }
+    let now = |at: &Uses| [at.under_way, at.waiting, at.seats, at.streams, at.bytes_per_second];
+    let busy = all.iter().filter(|at| now(at).iter().any(|count| *count > 0));
+    let row = |at: &Uses| {
+        let counts = now(at).map(|count| Cell::plain(count.to_string()));
+        std::iter::once(Cell::plain(&at.ledger)).chain(counts).collect()
+    };
+    let rows: Vec<Vec<Cell>> = busy.map(row).collect();
+    if !rows.is_empty() {
+        let headings = ["AT", "UNDER WAY", "WAITING", "SEATS", "STREAMS", "BYTES/S"];
+        text.push('\n');
+        text.push_str(&Table::new(&headings, colour).render(&rows));
+    }
+}
+
+fn class_use(at: &str, class: &ClassUse) -> Vec<Cell> {
+    let refused = class.refused.to_string();
+    vec![
+        Cell::plain(at),
+        Cell::plain(&class.class),
+        Cell::plain(class.asked.to_string()),
+        if class.refused > 0.0 { Cell::coloured(&refused, Colour::Bad) } else { Cell::plain(refused) },
+        Cell::plain(class.percent.map(|percent| format!("{percent}%")).unwrap_or_default()),
+    ]
 }
 
 fn rate(line: &RateLine) -> Vec<Cell> {

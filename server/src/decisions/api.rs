@@ -8,15 +8,16 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use model::Record;
 use serde_json::{Value, json};
+use tenancy::rates::UseReader;
 
 use super::merge::merged;
 use super::own::OwnRecord;
 use super::peers::Peers;
 use super::question::Question;
-use super::{OnlyFor, refusal, trusted};
+use super::{OnlyFor, refusal, trusted, uses};
 
 /// Group and version.
-const API: &str = "decisions.bailey.dev/v1alpha1";
+pub(super) const API: &str = "decisions.bailey.dev/v1alpha1";
 
 /// Where the decisions of tenants are.
 pub(crate) struct Decisions {
@@ -24,6 +25,8 @@ pub(crate) struct Decisions {
     pub(crate) record: Arc<OwnRecord>,
     /// The other replicas, where they are known.
     pub(crate) peers: Option<Peers>,
+    /// What tenants do now; nothing without a cluster.
+    pub(crate) uses: Option<UseReader>,
 }
 
 /// How many replicas are known, this one too, and how many have answered.
@@ -48,8 +51,9 @@ pub(crate) fn router(decisions: Decisions) -> Router {
     Router::new()
         .route("/apis/decisions.bailey.dev/v1alpha1", get(resources))
         .route("/apis/decisions.bailey.dev/v1alpha1/decisions/{tenant}", get(of_tenant))
+        .route("/apis/decisions.bailey.dev/v1alpha1/uses/{tenant}", get(uses::of_tenant))
         .fallback(async || {
-            refusal(StatusCode::NOT_FOUND, "there is only `decisions`, by the name of a tenant")
+            refusal(StatusCode::NOT_FOUND, "there are only `decisions` and `uses`, by the name of a tenant")
         })
         .layer(axum::middleware::from_fn(trusted))
         .layer(Extension(only))
@@ -59,9 +63,10 @@ pub(crate) fn router(decisions: Decisions) -> Router {
 async fn resources() -> Json<Value> {
     Json(json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": API,
-        "resources": [{
-            "name": "decisions", "singularName": "decision", "namespaced": false, "kind": "Decisions", "verbs": ["get"],
-        }],
+        "resources": [
+            {"name": "decisions", "singularName": "decision", "namespaced": false, "kind": "Decisions", "verbs": ["get"]},
+            {"name": "uses", "singularName": "use", "namespaced": false, "kind": "Uses", "verbs": ["get"]},
+        ],
     }))
 }
 

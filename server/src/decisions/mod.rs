@@ -20,6 +20,7 @@ mod question;
 #[cfg(test)]
 mod tests;
 mod url;
+mod uses;
 
 use axum::Extension;
 use axum::http::StatusCode;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fairness::rates::ByTenant;
-use gateway::{Gateway, LimitsOf, TenantLimits};
+use gateway::{Gateway, LimitsOf, TenantLimits, TenantLoad};
 use model::TenantIndex;
 use tenancy::rates::{LimitOf, Load};
 use tokio::sync::watch;
@@ -39,8 +39,9 @@ pub(super) fn limit_of(limits_of: LimitsOf, tenants: watch::Receiver<Arc<TenantI
 
 /// What each tenant does here, as ledgers tell it.
 pub(super) fn loads(gateway: &Gateway) -> Vec<(String, Load)> {
-    let load = |(tenant, [under_way, streams], bytes): (String, [u32; 2], u64)| {
-        (tenant, Load { under_way, streams, bytes })
+    let load = |(tenant, load): (String, TenantLoad)| {
+        let TenantLoad { under_way, streams, bytes, waiting, seats } = load;
+        (tenant, Load { under_way, waiting, seats, streams, bytes })
     };
     gateway.loads().into_iter().map(load).collect()
 }

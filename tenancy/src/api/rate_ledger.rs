@@ -71,6 +71,12 @@ pub struct Busy {
     /// How many requests were under way at the gateway.
     #[serde(default)]
     pub under_way: u32,
+    /// How many requests waited for a turn: at the gateway, or at the evaluation threads.
+    #[serde(default)]
+    pub waiting: u32,
+    /// How many seats it had there.
+    #[serde(default)]
+    pub seats: u32,
     /// How many watches and streams were open there.
     #[serde(default)]
     pub streams: u32,

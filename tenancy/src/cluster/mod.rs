@@ -33,7 +33,7 @@ use crate::budgets::{self, Budgets};
 use crate::controllers;
 use crate::fairness;
 use crate::hostnames::{self, Hostnames};
-use crate::rates::{self, RateShares};
+use crate::rates::{self, RateShares, UseReader};
 use crate::status::{self, StatusReport, StatusWriter};
 use crate::tasks::{Task, Tasks};
 pub use front_proxy::{FrontProxy, FrontProxyWatch};
@@ -225,6 +225,11 @@ impl Cluster {
     /// Follows whom the API server's aggregation layer asks to be trusted, for as long as the answer lives.
     pub fn front_proxy(&self) -> FrontProxyWatch {
         front_proxy::start(self.client.clone(), &self.tasks)
+    }
+
+    /// Reads what tenants do now, as all replicas tell it.
+    pub fn uses(&self) -> UseReader {
+        UseReader::new(self.client.clone())
     }
 
     /// How the watches stand, for metrics.

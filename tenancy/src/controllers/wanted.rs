@@ -166,6 +166,7 @@ fn own_object(tenant: &Tenant) -> Manifests {
         own("tenants", name, &["get"]),
         own("isolationprofiles", &tenant.profile, &["get"]),
         rule("decisions.bailey.dev", "decisions", name, &["get"]),
+        rule("decisions.bailey.dev", "uses", name, &["get"]),
     ];
     let change = [own("tenants", name, &["get", "patch", "update"])];
     let members: BTreeSet<_> = tenant.members.iter().map(|member| &member.subject).collect();

@@ -16,6 +16,10 @@ pub(crate) const MOST: usize = 50;
 pub struct Load {
     /// How many requests are under way.
     pub under_way: u32,
+    /// How many wait for a turn at what all tenants share here.
+    pub waiting: u32,
+    /// How many seats it has there.
+    pub seats: u32,
     /// How many watches and streams are open.
     pub streams: u32,
     /// How many bytes of answers went to it until now.
@@ -59,14 +63,18 @@ impl Since {
         }
         for (tenant, load) in loads {
             let bytes = load.bytes.saturating_sub(self.bytes.get(tenant).copied().unwrap_or_default());
-            if load.under_way > 0 || load.streams > 0 || bytes > 0 {
+            let now = [load.under_way, load.streams, load.waiting, load.seats];
+            if bytes > 0 || now.iter().any(|count| *count > 0) {
                 let busy = all.entry(tenant).or_insert_with(|| named(tenant));
                 (busy.under_way, busy.streams) = (load.under_way, load.streams);
+                (busy.waiting, busy.seats) = (load.waiting, load.seats);
                 busy.bytes = per_second(bytes) / 1_000;
             }
         }
         let mut all: Vec<Busy> = all.into_values().collect();
-        all.sort_by_cached_key(|busy| std::cmp::Reverse((busy.asked(), busy.under_way, busy.streams)));
+        all.sort_by_cached_key(|busy| {
+            std::cmp::Reverse((busy.asked(), busy.under_way, busy.waiting, busy.streams))
+        });
         let rest = all.split_off(all.len().min(MOST));
         let sum = |of: fn(&Busy) -> u64| rest.iter().fold(0_u64, |sum, busy| sum.saturating_add(of(busy)));
         let others = Others {
@@ -100,7 +108,7 @@ mod tests {
             since.add(&key, Use { asked: number, refused: 0, short: false });
         }
         let loads = [
-            ("t00", Load { under_way: 2, streams: 1, bytes: 5_000 }),
+            ("t00", Load { under_way: 2, streams: 1, bytes: 5_000, waiting: 9, seats: 4 }),
             ("quiet", Load::default()),
             ("open", Load { streams: 4, ..Load::default() }),
         ];
@@ -118,6 +126,7 @@ mod tests {
             .map(|busy| (busy.tenant.as_str(), busy.under_way, busy.streams, busy.bytes))
             .collect();
         assert_eq!((told, others), (vec![("t00", 2, 1, 0), ("open", 0, 4, 0)], None));
+        assert_eq!((busiest[0].waiting, busiest[0].seats), (9, 4));
         let more = [("t00".to_owned(), Load { bytes: 9_000, ..Load::default() })];
         assert_eq!(since.told(4_000_000_000, &more).0[0].bytes, 2_000);
     }

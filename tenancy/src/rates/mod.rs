@@ -4,6 +4,8 @@
 //! lease is over. What it writes, and why the parts never sum to more than a rate, is in [`fairness::rates::shares`].
 
 mod busiest;
+mod told;
+mod uses;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,6 +27,8 @@ use crate::tasks::{Task, Tasks};
 pub(crate) use busiest::MOST as MOST_BUSY;
 use busiest::Since;
 pub use busiest::{Load, Loads};
+pub use told::{Busiest, Rest, TenantUse, Top};
+pub use uses::UseReader;
 
 /// How often the ledger is looked at.
 const ROUND: Duration = Duration::from_secs(2);

@@ -27,6 +27,7 @@ mod samples;
 mod session;
 mod tenants;
 mod top;
+mod uses;
 
 pub use administration::{Adoption, NewTenant};
 pub use answers::Answer;
@@ -47,4 +48,4 @@ pub use requests::{NewRequest, RequestEntry, Requests};
 pub use samples::UsageSample;
 pub use session::{Connect, Session};
 pub use tenants::{MemberEntry, TenantSummary};
-pub use top::{Busiest, Rest, Top};
+pub use uses::{ClassUse, Uses};

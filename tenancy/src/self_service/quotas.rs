@@ -18,6 +18,7 @@ use super::rates::RateLine;
 use super::requests::RequestEntry;
 use super::session::Session;
 use super::tenants::TenantSummary;
+use super::uses::Uses;
 use crate::api::tenant::QuotaStatus;
 use model::Amount;
 
@@ -74,7 +75,7 @@ pub struct TenantUsage {
 }
 
 /// What a tenant may do at most.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
     /// The tenant.
@@ -89,6 +90,8 @@ pub struct Limits {
     pub fairness_class: Option<String>,
     /// How often the tenant may do what.
     pub rates: Vec<RateLine>,
+    /// What it does now; `None` where the cluster does not tell, or the user may not know.
+    pub uses: Option<Vec<Uses>>,
     /// The name of the isolation profile.
     pub profile: String,
     /// What the profile says; `None` where there is none of the name, or the user may not read it.
@@ -233,6 +236,7 @@ impl Session {
             budget,
             fairness_class: tenant.fairness_class.clone(),
             rates: tenant.rates.clone(),
+            uses: self.uses(&tenant.name, &tenant.rates).await?,
             profile,
             isolation,
             namespaces,

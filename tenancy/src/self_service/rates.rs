@@ -20,6 +20,9 @@ pub struct RateLine {
     /// How many requests of a user may come at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_burst: Option<u32>,
+    /// How often all of it together, in thousandths of a request a second.
+    #[serde(skip)]
+    pub thousandths: u64,
 }
 
 /// What a tenant's status says of its class. Unknown fields are a newer Bailey's, and no reason to fail.
@@ -68,7 +71,9 @@ impl Fairness {
         let line = |(class, rates): (String, StoredRates)| {
             let (tenant, burst) = rates.tenant.shown();
             let (user, user_burst) = rates.user.map(StoredRate::shown).unzip();
-            RateLine { class, tenant, burst, user, user_burst }
+            let thousandths = u64::from(rates.tenant.requests).saturating_mul(1_000);
+            let thousandths = thousandths.checked_div(rates.tenant.seconds.into()).unwrap_or_default();
+            RateLine { class, tenant, burst, user, user_burst, thousandths }
         };
         (self.class, self.rates.into_iter().map(line).collect())
     }
@@ -94,6 +99,7 @@ mod tests {
             burst: 4,
             user: None,
             user_burst: None,
+            thousandths: 3_000,
         };
         let write = RateLine {
             class: "write".to_owned(),
@@ -101,6 +107,7 @@ mod tests {
             burst: 200,
             user: Some("1 in 2 s".to_owned()),
             user_burst: Some(20),
+            thousandths: 50_000,
         };
         assert_eq!(lines, [newer, write]);
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::command::{Said, bailey, tenant};
-use tests::{ADMIN, ALICE, World, give_namespace};
+use tests::{ADMIN, ALICE, BOB, World, give_namespace};
 
 use crate::Flows;
 
@@ -41,6 +41,12 @@ async fn the_plan_shows_what_is_missing_and_nothing_once_it_is_there() {
     assert!(refused.code == 1 && refused.error.contains("only administrators"), "{refused:?}");
     assert_eq!(bailey(ADMIN, &["fairness", "plan", "--files", "/nowhere"]).code, 3);
     assert_eq!(bailey(ADMIN, &["fairness", "plan", "--concurrency", "none"]).code, 2);
+}
+
+/// What is told of the webhooks.
+fn of_webhook(limits: &Value) -> Value {
+    let uses = limits["uses"].as_array().cloned().unwrap_or_default();
+    uses.into_iter().find(|used| used["ledger"] == "webhook").unwrap_or_default()
 }
 
 #[tokio::test]
@@ -84,6 +90,31 @@ async fn who_asks_most_is_seen_and_members_see_what_they_may() {
     let busy = found[0]["tenants"].as_array().unwrap().iter().find(|busy| busy["tenant"] == "seen").unwrap();
     assert_eq!(busy["classes"]["write"], busy["asked"], "{busy}");
     assert!(bailey(ADMIN, &["top", "tenants"]).text.starts_with("LEDGER"));
+
+    // She sees her own, held against her rate, and bob does not.
+    let limits = Said::until(
+        || {
+            for _ in 0..4 {
+                ask();
+            }
+            tenant(ALICE, &["limits", "--tenant", "seen", "-o", "json"])
+        },
+        |said| {
+            let used = of_webhook(&said.json());
+            used["classes"][0]["refused"].as_f64() > Some(0.0)
+        },
+    )
+    .await;
+    let used = of_webhook(&limits.json());
+    assert_eq!((&used["classes"][0]["class"], &used["replicas"]), (&json!("write"), &json!(1)), "{used}");
+    assert!(used["classes"][0]["percent"].as_u64() > Some(100), "{used}");
+    let text = tenant(ALICE, &["limits", "--tenant", "seen"]);
+    assert!(text.text.contains("OF RATE") && text.error.is_empty(), "{text:?}");
+    let path = "/apis/decisions.bailey.dev/v1alpha1/uses/seen";
+    let own = World::shared().kubectl(ALICE, &["get", "--raw", path]);
+    assert!(own.status.success(), "{own:?}");
+    let others = World::shared().kubectl(BOB, &["get", "--raw", path]);
+    assert!(String::from_utf8_lossy(&others.stderr).contains("cannot get resource \"uses\""), "{others:?}");
 
     let refused = bailey(ALICE, &["top", "tenants"]);
     assert!(refused.code == 1 && refused.error.contains("only administrators"), "{refused:?}");

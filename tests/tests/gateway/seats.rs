@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use kube::api::PostParams;
 use serde_json::{Value, json};
+use tests::command::{Said, bailey};
 use tests::gate::Gate;
 use tests::gateway::Gateway;
 use tests::{ADMIN, ALICE, BOB, Objects, World, give_namespace, https_client, until};
@@ -103,6 +104,20 @@ async fn a_mouse_does_not_wait_behind_an_elephant() {
     let queued = crowd.until_queued(49);
     tokio::pin!(queued);
     until_or(&mut answers, &mut queued).await;
+    // Who waits for whom is told, too.
+    let top = Said::until(
+        || bailey(ADMIN, &["top", "tenants", "--ledger", "gateway-elephant", "-o", "json"]),
+        |said| {
+            let tenants = said.json()[0]["tenants"].as_array().cloned().unwrap_or_default();
+            let shop = tenants.into_iter().find(|busy| busy["tenant"] == "shop").unwrap_or_default();
+            (shop["waiting"].as_u64(), shop["seats"].as_u64()) == (Some(48), Some(2))
+        },
+    );
+    tokio::pin!(top);
+    tokio::select! {
+        _ = &mut top => {}
+        told = answers.next() => panic!("{:?} was answered", told.map(|told| (told.who, told.body))),
+    }
     let mut order = Vec::new();
     // One goes, and the next comes: what is answered is in the order of turns.
     while order.last() != Some(&"mouse") {

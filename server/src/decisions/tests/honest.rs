@@ -46,7 +46,7 @@ fn numbers(body: &Value) -> Vec<String> {
 async fn knows(authority: &Authority, own: Vec<Record>, urls: Vec<PeerUrl>) -> (Store, Decisions) {
     let store = Store::with(own).await;
     let peers = Peers::new(urls, authority.tls(HOST, HOST), Replica::random(), Counted::new().1);
-    let decisions = Decisions { record: Arc::clone(&store.own), peers: Some(peers) };
+    let decisions = Decisions { record: Arc::clone(&store.own), peers: Some(peers), uses: None };
     (store, decisions)
 }
 
@@ -166,7 +166,7 @@ async fn a_host_name_is_asked_at_its_addresses() {
 #[tokio::test]
 async fn without_peers_the_answer_says_nothing_of_replicas() {
     let store = Store::with(vec![refused(1)]).await;
-    let decisions = Decisions { record: Arc::clone(&store.own), peers: None };
+    let decisions = Decisions { record: Arc::clone(&store.own), peers: None, uses: None };
     let (status, warning, body) = asked(decisions, "").await;
     assert_eq!((status, warning), (200, None));
     assert_eq!(body["metadata"], json!({"name": "physics"}));
