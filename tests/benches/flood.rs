@@ -1,5 +1,7 @@
-//! Question: how long does a quiet tenant wait at a busy API server while another floods it, as one user and as 100
-//! service accounts, with the FlowSchemas that Bailey writes and with flows by user, as every cluster has them?
+//! Questions: how long does a quiet tenant wait at a busy API server while another floods it, as one user and as 100
+//! service accounts,
+//! 1. with the FlowSchemas that Bailey writes and with flows by user, as every cluster has them?
+//! 2. through a gateway with seats and through one without, where the API server has flows by user?
 //!
 //! Both have one priority level, of 3 seats and then of 12. Each request takes its seat for a second, which it spends waiting for a
 //! webhook that never answers: what is measured is the order of requests, not the speed of the machine.
@@ -14,22 +16,28 @@ use std::time::{Duration, Instant};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
-use tests::{ADMIN, Objects, Tenant, World, give_namespace, until};
+use tests::gateway::Gateway;
+use tests::{ADMIN, Objects, Tenant, World, give_namespace, https_client, until};
 use xtask::daemon;
 
 /// Requests of the quiet tenant in each case, one after the other.
 const REQUESTS: usize = 10;
 /// How many requests of the other one are under way, always.
 const FLOOD: usize = 100;
+/// The same through a gateway.
+const GATEWAY_FLOOD: usize = 50;
+/// The seats of a gateway: fewer than the API server's level has.
+const GATEWAY_SEATS: u32 = 10;
 
 fn main() {
     let binary = daemon::built("release").or_else(|_| daemon::built("debug")).expect("a binary");
-    let world = World::start_binary(&binary);
+    // The guard of the control plane ends it with this process.
+    let world: &'static World = Box::leak(Box::new(World::start_binary(&binary)));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(run(&world));
+    runtime.block_on(run(world));
 }
 
-async fn run(world: &World) {
+async fn run(world: &'static World) {
     let admin = Objects::new(world.client(ADMIN).await);
     // Accepts no handshake: the API server waits for it as long as the configuration says.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -53,11 +61,101 @@ async fn run(world: &World) {
             lead(&admin, &client, by_user, shares).await;
             until_seats(world, if by_user { "by-user" } else { "tenants-busy" }, seats).await;
             for (what, accounts) in [("none", 0), ("one user", 1), ("100 accounts", 100)] {
-                let (mut times, refused) = case(&client, accounts).await;
+                let client = client.clone();
+                let send = move |who: Who| {
+                    let client = client.clone();
+                    async move { send(&client, &who.user(accounts), who.namespace()).await.status }
+                };
+                let (mut times, refused) = case(if accounts == 0 { 0 } else { FLOOD }, send).await;
                 times.sort();
                 let longest = times.last().copied().unwrap_or_default();
                 let median = times.get(times.len() / 2).copied().unwrap_or_default();
                 println!("| {seats} | {flows} | {what} | {median:.1?} | {longest:.1?} | {refused} |");
+            }
+        }
+    }
+    through_gateways(world, &admin).await;
+}
+
+/// The second question. The API server is left with flows by user, in 12 seats.
+async fn through_gateways(world: &'static World, admin: &Objects) {
+    may_edit(admin, "mouse-web").await;
+    let client = world.client(ADMIN).await;
+    let mouse = account(&client, "mouse-web", "quiet").await;
+    let mut elephants = Vec::new();
+    for number in 0..GATEWAY_FLOOD {
+        elephants.push(account(&client, "elephant-web", &format!("account-{number}")).await);
+    }
+    let elephants: Arc<[String]> = elephants.into();
+    println!("through a gateway, {GATEWAY_FLOOD} of the other tenant under way");
+    println!("| seats of the gateway | flood | median | longest | refused |");
+    println!("| --- | --- | --- | --- | --- |");
+    for seats in [GATEWAY_SEATS, 0] {
+        let flag = format!("--gateway-seats={seats}");
+        let name = format!("seats-{seats}");
+        let flags = [&*flag, "--gateway-rates=exec=1:1", "--gateway-requests=1000", "--gateway-wait=60"];
+        let gateway = Gateway::start_in(world, &name, &flags);
+        let base = gateway.url("");
+        let http = https_client(&world.access().authority());
+        for (what, accounts) in [("none", 0), ("one account", 1), ("50 accounts", GATEWAY_FLOOD)] {
+            let (http, base) = (http.clone(), base.clone());
+            let (mouse, elephants) = (mouse.clone(), Arc::clone(&elephants));
+            let send = move |who: Who| {
+                let token = match who {
+                    Who::Mouse => &mouse,
+                    Who::Elephant(number) => &elephants[number % accounts],
+                };
+                let path = format!("{base}/api/v1/namespaces/{}/configmaps?dryRun=All", who.namespace());
+                let request = http.post(path).bearer_auth(token);
+                let request = request.json(&json!({"metadata": {"generateName": "flood-"}}));
+                async move { request.send().await.expect("an answer").status().as_u16() }
+            };
+            let (mut times, refused) = case(if accounts == 0 { 0 } else { GATEWAY_FLOOD }, send).await;
+            times.sort();
+            let longest = times.last().copied().unwrap_or_default();
+            let median = times.get(times.len() / 2).copied().unwrap_or_default();
+            println!("| {seats} | {what} | {median:.1?} | {longest:.1?} | {refused} |");
+        }
+    }
+}
+
+/// A service account, and its token.
+async fn account(client: &Client, namespace: &str, name: &str) -> String {
+    let post = async |path: String, body: Value| -> Value {
+        let request = http::Request::post(path).header("Content-Type", "application/json");
+        let request = request.body(body.to_string().into_bytes()).expect("a request");
+        client.request(request).await.expect("an answer")
+    };
+    let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+    post(path.clone(), json!({"metadata": {"name": name}})).await;
+    let asked = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    let token = post(format!("{path}/{name}/token"), asked).await;
+    token["status"]["token"].as_str().expect("a token").to_owned()
+}
+
+/// Whose a request is.
+#[derive(Debug, Clone, Copy)]
+enum Who {
+    Mouse,
+    /// One of so many that are under way.
+    Elephant(usize),
+}
+
+impl Who {
+    const fn namespace(self) -> &'static str {
+        match self {
+            Self::Mouse => "mouse-web",
+            Self::Elephant(_) => "elephant-web",
+        }
+    }
+
+    /// As whom it is asked, where the flood is of so many accounts.
+    fn user(self, accounts: usize) -> String {
+        match self {
+            Self::Mouse => "mouse-user".to_owned(),
+            Self::Elephant(_) if accounts <= 1 => "elephant-user".to_owned(),
+            Self::Elephant(number) => {
+                format!("system:serviceaccount:elephant-web:account-{}", number % accounts)
             }
         }
     }
@@ -80,15 +178,7 @@ async fn set_up(world: &World, admin: &Objects, silent: u16) {
         Tenant::create_in(world, name, &format!("{{members: [{member}]}}")).await;
         give_namespace(world, name, &format!("{name}-web")).await;
     }
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": {"name": "accounts", "namespace": "elephant-web"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
-        "subjects": [{
-            "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:serviceaccounts:elephant-web",
-        }],
-    });
-    admin.apply(&binding).await.expect("the rights of the accounts");
+    may_edit(admin, "elephant-web").await;
     let webhook = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
         "metadata": {"name": "silent"},
@@ -100,6 +190,18 @@ async fn set_up(world: &World, admin: &Objects, silent: u16) {
         }],
     });
     admin.apply(&webhook).await.expect("the webhook");
+}
+
+/// Lets the accounts of a namespace write there.
+async fn may_edit(admin: &Objects, namespace: &str) {
+    let group = format!("system:serviceaccounts:{namespace}");
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "accounts", "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}],
+    });
+    admin.apply(&binding).await.expect("the rights of the accounts");
 }
 
 /// Leads both tenants to one level by user, before the FlowSchemas of Bailey's, or no longer; waits until it is so.
@@ -122,6 +224,7 @@ async fn lead(admin: &Objects, client: &Client, by_user: bool, shares: u32) {
                     {"kind": "User", "user": {"name": "mouse-user"}},
                     {"kind": "User", "user": {"name": "elephant-user"}},
                     {"kind": "ServiceAccount", "serviceAccount": {"namespace": "elephant-web", "name": "*"}},
+                    {"kind": "ServiceAccount", "serviceAccount": {"namespace": "mouse-web", "name": "*"}},
                 ],
                 "resourceRules": [rule],
             }],
@@ -156,20 +259,19 @@ fn flow(kind: &str, name: &str, spec: &Value) -> Value {
     })
 }
 
-/// The times of the quiet tenant's requests that were served, and how many were not.
-async fn case(client: &Client, accounts: usize) -> (Vec<Duration>, usize) {
+/// The times of the quiet tenant's requests that were served, and how many were not, with so many of the other under way.
+async fn case<S, F>(flood: usize, send: S) -> (Vec<Duration>, usize)
+where
+    S: Fn(Who) -> F + Clone + Send + 'static,
+    F: Future<Output = u16> + Send,
+{
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let flood = if accounts == 0 { 0 } else { FLOOD };
     let running: Vec<_> = (0..flood)
         .map(|number| {
-            let (client, stop, answered) = (client.clone(), Arc::clone(&stop), Arc::clone(&answered));
-            let user = match accounts {
-                1 => "elephant-user".to_owned(),
-                _ => format!("system:serviceaccount:elephant-web:account-{}", number % accounts),
-            };
+            let (send, stop, answered) = (send.clone(), Arc::clone(&stop), Arc::clone(&answered));
             tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
-                    send(&client, &user, "elephant-web").await;
+                    send(Who::Elephant(number)).await;
                     answered.fetch_add(1, Ordering::Relaxed);
                 }
             })
@@ -179,7 +281,7 @@ async fn case(client: &Client, accounts: usize) -> (Vec<Duration>, usize) {
     let (mut times, mut refused) = (Vec::new(), 0);
     for _ in 0..REQUESTS {
         let started = Instant::now();
-        match send(client, "mouse-user", "mouse-web").await.status {
+        match send(Who::Mouse).await {
             201 => times.push(started.elapsed()),
             _ => refused += 1,
         }
