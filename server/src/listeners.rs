@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::ServeArgs;
+use crate::args::{Role, ServeArgs};
 use crate::decisions::{self, Decisions, OwnRecord, PeerMetrics, Peers, Replica};
 use crate::probes::Probes;
 use crate::tls::{Callers, Tls};
@@ -94,7 +94,9 @@ impl Listeners {
         let mut secured = |on: Secured, routes| {
             servers.spawn(listen::serve(on.listener, Some(on.tls), routes, stop.clone()));
         };
-        secured(self.webhook, reviews(args, admission).merge(probes.clone()));
+        // Who plays no part in admission answers no review: it has no part of the rates either.
+        let reviews = args.roles.contains(&Role::Admission).then(|| reviews(args, admission));
+        secured(self.webhook, reviews.unwrap_or_default().merge(probes.clone()));
         let record = Arc::new(OwnRecord::new(args.audit_db.clone()));
         if let Some(on) = &self.peers {
             tracing::info!(peers = %on.listener.local_addr()?, "listening");

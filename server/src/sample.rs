@@ -73,7 +73,8 @@ pub(crate) fn register(
     let quota = cluster.as_ref().map(|cluster| QuotaGauges::register(registry, &cluster.budgets));
     let fairness =
         cluster.as_ref().map(|cluster| FairnessGauges::register(registry, cluster.fairness.clone()));
-    let rates = cluster.as_ref().map(|_| RateGauges::register(registry));
+    let shares = cluster.as_ref().and_then(|cluster| cluster.rate_shares.as_ref());
+    let rates = shares.map(|_| RateGauges::register(registry));
     let gauges = WatchGauges::default();
     let watches = registry.sub_registry_with_prefix("bailey_watch");
     watches.register("synced", "Whether a watched kind is listed", gauges.synced.clone());
@@ -95,8 +96,8 @@ pub(crate) fn register(
         }
         if let Some(cluster) = &cluster {
             gauges.read(cluster);
-            if let Some(rates) = &rates {
-                rates.read(&cluster.rate_shares);
+            if let (Some(rates), Some(shares)) = (&rates, &cluster.rate_shares) {
+                rates.read(shares);
             }
             for (state, count) in cluster.exception_states(SystemTime::now()) {
                 let gauge = exceptions.get_or_create(&StateLabels { state });

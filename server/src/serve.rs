@@ -67,9 +67,10 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         None => watch::channel(Arc::default()).1,
     };
     let seats = Seats::new(pool.threads(), usize::try_from(args.evaluation.queue).unwrap_or(1024));
-    if let Some(cluster) = &cluster {
+    let shares = cluster.as_ref().and_then(|cluster| cluster.rate_shares.as_ref());
+    if let Some(shares) = shares {
         let busy = Arc::clone(&seats);
-        cluster.rate_shares.tell(Arc::new(move || turns(&busy)));
+        shares.tell(Arc::new(move || turns(&busy)));
     }
     let admission = Arc::new(Admission::new(Parts {
         pool: Arc::clone(&pool),
@@ -79,9 +80,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         guard: guard(cluster.as_deref(), &args),
         budgets: budgets(cluster.as_deref(), &args),
         hostnames: cluster.as_deref().map(hostnames),
-        rates: cluster
-            .as_deref()
-            .map(|cluster| WriteRates::new(cluster.rates.clone(), cluster.rate_shares.rates.clone())),
+        rates: cluster.as_deref().and_then(rates),
         exceptions,
         check: config_check(compiler, cluster.clone()),
         contact: Contact(args.contact.clone()),
@@ -96,12 +95,23 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let ended = run_until_stopped(&mut tasks, servers, &args, &readiness, &stop, audit_task).await;
     if let Some(cluster) = cluster {
         // Without an API server the shares stay until the lease has run out.
-        let give_back = async { tokio::join!(cluster.budgets.give_back(), cluster.rate_shares.leave()) };
+        let leave = async {
+            if let Some(shares) = &cluster.rate_shares {
+                shares.leave().await;
+            }
+        };
+        let give_back = async { tokio::join!(cluster.budgets.give_back(), leave) };
         let _late = tokio::time::timeout(GIVE_BACK, give_back).await;
     }
     tasks.shutdown().await;
     drop(telemetry);
     ended
+}
+
+/// The rates of the cluster's tenants.
+fn rates(cluster: &Cluster) -> Option<WriteRates> {
+    let shares = cluster.rate_shares.as_ref()?;
+    Some(WriteRates::new(cluster.rates.clone(), shares.rates.clone()))
 }
 
 /// How each tenant stands at the evaluation threads, as ledgers tell it.

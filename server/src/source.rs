@@ -69,19 +69,21 @@ async fn start_cluster(
         "no cluster was found: set KUBECONFIG, run inside a cluster, or read files with --policies DIR",
     )?;
     let client = api_server::client(config)?;
-    let control = args.roles.contains(&Role::Controller);
+    let (control, decide) = (args.roles.contains(&Role::Controller), args.roles.contains(&Role::Admission));
     let quota_check = Duration::from_secs(args.quota_check_interval.into());
-    let options = ClusterOptions { control, quota_check, ..ClusterOptions::default() };
+    let options = ClusterOptions { control, decide, quota_check, ..ClusterOptions::default() };
     let cluster = Arc::new(tenancy::cluster::start(client, &options));
     let pool = Arc::clone(&parts.pool);
     cluster.subscribe(move |event| pool.observe(event));
+    // Without rates there is nothing more to wait for.
+    let rates_ready = cluster.rate_shares.as_ref().map_or(&cluster.synced, |shares| &shares.ready).clone();
     let synced = [
         cluster.synced.clone(),
         cluster.tenants_synced.clone(),
         cluster.holdings_synced.clone(),
         cluster.budgets.synced.clone(),
         cluster.exceptions_synced.clone(),
-        cluster.rate_shares.ready.clone(),
+        rates_ready,
     ];
     let follow = InCluster { synced, cluster: Arc::clone(&cluster) };
     tasks.spawn(parts.run(follow, cluster.sources.clone()));

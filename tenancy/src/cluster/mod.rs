@@ -60,13 +60,21 @@ pub struct ClusterOptions {
     pub write_status: bool,
     /// Whether what tenants have is kept as it should be.
     pub control: bool,
+    /// Whether requests are decided on here, for which this process takes its part of the rates.
+    pub decide: bool,
     /// How often what budgets count is held against a consistent list.
     pub quota_check: Duration,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { page_size: 500, write_status: true, control: true, quota_check: Duration::from_secs(3_600) }
+        Self {
+            page_size: 500,
+            write_status: true,
+            control: true,
+            decide: true,
+            quota_check: Duration::from_secs(3_600),
+        }
     }
 }
 
@@ -82,8 +90,8 @@ pub struct Cluster {
     pub tenants_synced: watch::Receiver<bool>,
     /// How often tenants may do what.
     pub rates: watch::Receiver<Arc<::fairness::rates::ByTenant>>,
-    /// What of it this replica may let pass.
-    pub rate_shares: RateShares,
+    /// What of it this replica may let pass; nothing where it decides on no requests.
+    pub rate_shares: Option<RateShares>,
     /// What tenants may have, and what is left of it.
     pub budgets: Budgets,
     /// The exceptions that were approved; whether one is over is for the clock.
@@ -168,7 +176,7 @@ pub fn start(client: Client, options: &ClusterOptions) -> Cluster {
     let limits = of_tenants.rates.clone();
     let limit: rates::LimitOf =
         Arc::new(move |tenant, class| Some(limits.borrow().get(tenant)?.get(&class)?.tenant));
-    let rate_shares = rates::start(reader.clone(), RATE_LEDGER, limit, &tasks);
+    let rate_shares = options.decide.then(|| rates::start(reader.clone(), RATE_LEDGER, limit, &tasks));
     Cluster {
         rate_shares,
         budgets,

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::{ALICE, Replicas, World, https_client, metric, until};
+use xtask::daemon::Settings;
 use xtask::http;
+use xtask::process::Component;
 
 use crate::Flows;
 
@@ -52,10 +54,21 @@ impl Writes {
     }
 }
 
+/// A process that keeps what tenants have, and decides on nothing.
+fn controller(world: &World) -> (Settings, Component) {
+    let mut settings = Settings::for_cluster(&world.bailey.settings.binary, world.access()).unwrap();
+    settings.folder = world.access().folder().join("bailey-controller");
+    settings.roles = "controller";
+    let mut component = settings.spawn().unwrap();
+    settings.wait_ready(&mut component).unwrap();
+    (settings, component)
+}
+
 #[tokio::test]
 async fn two_webhooks_let_no_more_pass_than_one_would_and_a_crash_gives_nobody_more() {
     let world = World::start();
     let mut replicas = Replicas::start(&world, 2);
+    let (controls, _controller) = controller(&world);
     let flows = Flows::of(&world).await;
     let limit = json!({"tenant": {"requests": 4, "burst": 32}});
     flows.class("scribes", json!({"rates": {"write": limit}})).await.unwrap();
@@ -69,6 +82,11 @@ async fn two_webhooks_let_no_more_pass_than_one_would_and_a_crash_gives_nobody_m
         flows.admin.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})).await.unwrap();
     }
     let ports = replicas.http_ports();
+    let (_, metrics) = http::get(controls.http_port, "/metrics").unwrap();
+    assert_eq!(metric::<f64>(&metrics, "bailey_rates_share"), None, "it has no part of the rates");
+    let review = format!("https://127.0.0.1:{}/validate", controls.webhook_port);
+    let client = https_client(&world.access().authority());
+    assert_eq!(client.post(review).body("{}").send().await.unwrap().status(), 404, "it answers no reviews");
     for port in &ports {
         until("each has half", async || (gauge(*port, "bailey_rates_share") - 0.5).abs() < 1e-3).await;
     }
