@@ -47,11 +47,12 @@ struct Shared {
     limits: HttpLimits,
 }
 
-/// The routes `/validate` and `/mutate`. A connection's [`Peer`] is expected as an extension.
+/// The routes `/validate` and `/mutate`, and `/pace` for what is only counted. A connection's [`Peer`] is expected as an extension.
 pub fn router(admission: Arc<Admission>, limits: HttpLimits) -> Router {
     Router::new()
         .route("/validate", post(validate))
         .route("/mutate", post(mutate))
+        .route("/pace", post(pace))
         .with_state(Arc::new(Shared { admission, limits }))
 }
 
@@ -69,6 +70,28 @@ async fn mutate(
     request: HttpRequest<Body>,
 ) -> Response<Body> {
     review(&shared, Phase::Mutate, peer.map(|Extension(peer)| peer), request).await
+}
+
+async fn pace(
+    State(shared): State<Arc<Shared>>,
+    peer: Option<Extension<Peer>>,
+    request: HttpRequest<Body>,
+) -> Response<Body> {
+    let start = Instant::now();
+    let answered = async {
+        if peer.map(|Extension(peer)| peer).unwrap_or_default() == Peer::Untrusted {
+            let reason = "only the API server may call this, with its client certificate";
+            return Err((Code::ClientNotAllowed, reason.to_owned()));
+        }
+        let deadline = deadline(start, request.uri().query())
+            .map_err(|error| (Code::ReviewMalformed, error.to_string()))?;
+        let body = shared.read(request, deadline).await?;
+        shared.admission.count_only(&body).map_err(|error| (error.code(), error.to_string()))
+    };
+    match answered.await {
+        Ok(answer) => json(StatusCode::OK, answer.to_string().into_bytes()),
+        Err((code, reason)) => bare(code, status(code), &reason),
+    }
 }
 
 async fn review(

@@ -20,6 +20,7 @@ mod hostnames;
 mod http;
 mod metrics;
 mod native;
+mod pace;
 mod pipeline;
 mod rates;
 mod response;

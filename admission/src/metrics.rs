@@ -44,6 +44,13 @@ struct WallLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PaceLabels {
+    /// A class of requests, or `unread`.
+    class: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FailureLabels {
     binding: String,
     code: &'static str,
@@ -59,6 +66,7 @@ pub struct AdmissionMetrics {
     findings: Family<FindingLabels, Counter>,
     failures: Family<FailureLabels, Counter>,
     walls: Family<WallLabels, Counter>,
+    paced: Family<PaceLabels, Counter>,
     pub(crate) in_flight: Gauge,
 }
 
@@ -76,6 +84,7 @@ impl AdmissionMetrics {
             findings: Family::default(),
             failures: Family::default(),
             walls: Family::default(),
+            paced: Family::default(),
             in_flight: Gauge::default(),
         };
         let registry = registry.sub_registry_with_prefix("bailey_admission");
@@ -103,6 +112,11 @@ impl AdmissionMetrics {
         for wall in Guard::walls() {
             drop(metrics.walls.get_or_create(&WallLabels { wall }));
         }
+        registry.register(
+            "paced",
+            "Events and tokens that were only counted, by class and result",
+            metrics.paced.clone(),
+        );
         registry.register("in_flight", "Reviews being worked on", metrics.in_flight.clone());
         metrics
     }
@@ -112,6 +126,11 @@ impl AdmissionMetrics {
         if !wall.is_empty() {
             self.walls.get_or_create(&WallLabels { wall }).inc();
         }
+    }
+
+    /// Counts a review on which nothing is decided but how often.
+    pub(crate) fn pace(&self, class: &'static str, result: &'static str) {
+        self.paced.get_or_create(&PaceLabels { class, result }).inc();
     }
 
     /// Counts a decision.

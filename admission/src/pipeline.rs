@@ -58,15 +58,15 @@ pub struct Admission {
     pool: Arc<EvaluationPool>,
     seats: Arc<Seats>,
     audit: AuditSink,
-    metrics: AdmissionMetrics,
-    guard: Guard,
+    pub(crate) metrics: AdmissionMetrics,
+    pub(crate) guard: Guard,
     budgets: Option<Budgets>,
     hostnames: Option<HostnameClaims>,
-    rates: Option<WriteRates>,
+    pub(crate) rates: Option<WriteRates>,
     check: ConfigCheck,
     checks: Arc<Semaphore>,
-    contact: Contact,
-    ready: Arc<AtomicBool>,
+    pub(crate) contact: Contact,
+    pub(crate) ready: Arc<AtomicBool>,
     exceptions: watch::Receiver<Arc<Exceptions>>,
 }
 
@@ -207,8 +207,7 @@ impl Admission {
     fn too_soon(&self, id: String, soon: TooSoon) -> Decision {
         let mut decision = refuse(id, Code::RateLimited, &soon.message, &self.contact);
         if let Verdict::Denied { retry_after_seconds, .. } = &mut decision.verdict {
-            *retry_after_seconds =
-                soon.wait.map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1));
+            *retry_after_seconds = soon.seconds();
         }
         decision
     }

@@ -29,6 +29,13 @@ pub(crate) struct TooSoon {
     pub(crate) wait: Option<Duration>,
 }
 
+impl TooSoon {
+    /// How many seconds a client should wait, rounded up.
+    pub(crate) fn seconds(&self) -> Option<u32> {
+        self.wait.map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1))
+    }
+}
+
 impl WriteRates {
     /// The rates of tenants, as they are published, and how much of them may pass here.
     pub fn new(wanted: watch::Receiver<Arc<ByTenant>>, rates: Timed) -> Self {
@@ -69,7 +76,7 @@ impl WriteRates {
 }
 
 /// As the gateway counts it; webhooks are asked about no reads.
-fn class_of(request: &Request) -> Class {
+pub(crate) fn class_of(request: &Request) -> Class {
     match request.operation {
         Operation::Connect => Class::Exec,
         _ => Class::of_change(

@@ -6,6 +6,7 @@ mod flows;
 mod rates;
 mod replicas;
 mod sharing;
+mod storms;
 mod upkeep;
 
 use http::header::AUTHORIZATION;
