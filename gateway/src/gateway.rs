@@ -190,7 +190,7 @@ impl Gateway {
         }
         let answer = forward.run(request, place).await;
         if target.changes_namespace {
-            self.lists.wrote(&user).await;
+            self.lists.wrote(user).await;
         }
         answer
     }
