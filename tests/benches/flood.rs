@@ -6,7 +6,7 @@
 //! Both have one priority level, of 3 seats and then of 12. Each request takes its seat for a second, which it spends waiting for a
 //! webhook that never answers: what is measured is the order of requests, not the speed of the machine.
 //!
-//! `cargo xtask bench flood`.
+//! `cargo xtask bench flood`; `BAILEY_BENCH_PLACE=gateway` or `api-server` for one of the questions.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -43,22 +43,39 @@ async fn run(world: &'static World) {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     set_up(world, &admin, silent.local_addr().expect("an address").port()).await;
     let client = world.client(ADMIN).await;
+    let place = std::env::var("BAILEY_BENCH_PLACE").ok();
+    if place.as_deref() != Some("gateway") {
+        at_the_api_server(world, &admin, &client).await;
+    }
+    if place.as_deref() != Some("api-server") {
+        give_shares(&admin, 5).await;
+        lead(&admin, &client, true, 5).await;
+        until_seats(world, "by-user", 12).await;
+        through_gateways(world, &admin).await;
+    }
+}
+
+async fn give_shares(admin: &Objects, shares: u32) {
+    let level = json!({"shares": shares, "listShares": 1, "lendablePercent": 0, "borrowingLimitPercent": 0});
+    let class = json!({
+        "apiVersion": "bailey.dev/v1alpha1", "kind": "FairnessClass", "metadata": {"name": "busy"},
+        "spec": {"default": true, "priorityLevel": level},
+    });
+    admin.apply(&class).await.expect("the class");
+}
+
+/// The first question.
+async fn at_the_api_server(world: &World, admin: &Objects, client: &Client) {
     println!(
         "of {REQUESTS} requests of the quiet tenant, each a second of work; {FLOOD} of the other under way"
     );
     println!("| seats | flows | flood | median | longest | refused |");
     println!("| --- | --- | --- | --- | --- | --- |");
     for (shares, seats) in [(1, 3), (5, 12)] {
-        let level =
-            json!({"shares": shares, "listShares": 1, "lendablePercent": 0, "borrowingLimitPercent": 0});
-        let class = json!({
-            "apiVersion": "bailey.dev/v1alpha1", "kind": "FairnessClass", "metadata": {"name": "busy"},
-            "spec": {"default": true, "priorityLevel": level},
-        });
-        admin.apply(&class).await.expect("the class");
+        give_shares(admin, shares).await;
         for by_user in [false, true] {
             let flows = if by_user { "by user" } else { "Bailey's" };
-            lead(&admin, &client, by_user, shares).await;
+            lead(admin, client, by_user, shares).await;
             until_seats(world, if by_user { "by-user" } else { "tenants-busy" }, seats).await;
             for (what, accounts) in [("none", 0), ("one user", 1), ("100 accounts", 100)] {
                 let client = client.clone();
@@ -74,7 +91,6 @@ async fn run(world: &'static World) {
             }
         }
     }
-    through_gateways(world, &admin).await;
 }
 
 /// The second question. The API server is left with flows by user, in 12 seats.

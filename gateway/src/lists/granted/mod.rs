@@ -86,6 +86,27 @@ impl Lists {
         Ok(Look { cache, sight, selection, query, form, floor })
     }
 
+    /// A whole list from the cache, where that is as good as the API server's own.
+    ///
+    /// # Errors
+    /// When what is seen has just changed.
+    pub(super) async fn at_hand(
+        &self,
+        granted: Granted,
+        asked: &Asked<'_>,
+    ) -> Result<Option<Bytes>, Refusal> {
+        let late = granted == Granted::Namespace && self.written.has(asked.forward.user);
+        if late || asked.target.verb != Verb::List || asked.parts.uri.path().contains('%') {
+            return Ok(None);
+        }
+        // What cannot be looked at here is refused where it is asked for in full.
+        let Ok(look) = self.look(granted, asked).await else { return Ok(None) };
+        if look.sight.is_blind() {
+            return Ok(None);
+        }
+        look.newest(asked.target.page, &self.floors.tenants)
+    }
+
     /// One object, as the API server has it now. What may not be seen is not told from what is not there.
     async fn one(
         &self,

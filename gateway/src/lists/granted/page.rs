@@ -15,8 +15,9 @@ use crate::lists::cache::wire::About;
 use crate::lists::position::Position;
 use crate::refusal::Refusal;
 
-/// The most bytes of one page.
+/// The most bytes of one page, and of a list that takes no turn.
 const MAX_BYTES: usize = 16 << 20;
+const SMALL: usize = 1 << 20;
 
 /// Which version a list is to be of.
 enum At {
@@ -45,7 +46,7 @@ impl Look {
         let limit = limit.and_then(|limit| usize::try_from(limit).ok());
         let (version, seen) = self.seen(&self.cache.history(), &at, &from)?;
         let mut shown = seen.get(..limit.unwrap_or(seen.len()).min(seen.len())).unwrap_or_default();
-        if let Some(fits) = fitting(shown) {
+        if let Some(fits) = fitting(shown, MAX_BYTES) {
             if limit.is_none() {
                 let message = format!(
                     "the list is longer than the {MAX_BYTES} bytes that are put together at once: give a `limit` \
@@ -63,7 +64,7 @@ impl Look {
         Ok(self.cache.shape.list(self.form, shown, &About { version, rest }))
     }
 
-    /// All of what is seen in the newest version, where that is what is asked for, and no more than the limit.
+    /// All of what is seen in the newest version, where that is what is asked for, no more than the limit, and up to 1 MiB.
     ///
     /// # Errors
     /// When what is seen has just changed.
@@ -78,7 +79,7 @@ impl Look {
             return Ok(None);
         }
         let (version, seen) = self.seen(&self.cache.history(), &At::Least(0), "")?;
-        if limit.is_some_and(|limit| seen.len() as u64 > limit) || fitting(&seen).is_some() {
+        if limit.is_some_and(|limit| seen.len() as u64 > limit) || fitting(&seen, SMALL).is_some() {
             return Ok(None);
         }
         self.holds(&tenants.borrow())?;
@@ -128,11 +129,11 @@ impl Look {
 }
 
 /// How many of them fit into a page, at least one, where they do not all.
-fn fitting(entries: &[Arc<Entry>]) -> Option<usize> {
+fn fitting(entries: &[Arc<Entry>], most: usize) -> Option<usize> {
     let mut bytes = 0_usize;
     let over = entries.iter().position(|entry| {
         bytes = bytes.saturating_add(entry.length());
-        bytes > MAX_BYTES
+        bytes > most
     });
     over.map(|over| over.max(1))
 }
