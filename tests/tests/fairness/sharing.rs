@@ -54,14 +54,23 @@ impl Writes {
     }
 }
 
+/// A process that is ended with this.
+struct Ended(Component);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 /// A process that keeps what tenants have, and decides on nothing.
-fn controller(world: &World) -> (Settings, Component) {
+fn controller(world: &World) -> (Settings, Ended) {
     let mut settings = Settings::for_cluster(&world.bailey.settings.binary, world.access()).unwrap();
     settings.folder = world.access().folder().join("bailey-controller");
     settings.roles = "controller";
     let mut component = settings.spawn().unwrap();
     settings.wait_ready(&mut component).unwrap();
-    (settings, component)
+    (settings, Ended(component))
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
 }
 
 /// Loads on a whole release server; all other benchmarks measure inside of one process.
-const WHOLE: [&str; 5] = ["webhook", "api_server", "flood", "gateway", "tenants"];
+const WHOLE: [&str; 6] = ["webhook", "api_server", "flood", "gateway", "turns", "tenants"];
 
 /// Runs the criterion benchmarks of every crate, or the one that is named.
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
