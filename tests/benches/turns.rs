@@ -38,7 +38,7 @@ kind: PolicyBinding
 metadata: {name: slow}
 spec:
   policy: slow
-  enforcement: Deny
+  enforcement: deny
   match:
     resources:
     - {apiGroups: [""], kinds: [ConfigMap], operations: [CREATE]}
