@@ -100,6 +100,7 @@ impl Lists {
     /// Answers it; the place is held until the answer has ended.
     pub(crate) async fn answer(&self, asked: Asked<'_>, place: Place) -> Result<Response<Body>, Refusal> {
         let granted = match asked.scope {
+            _ if asked.target.verb != Verb::List => None,
             Scope::Namespaces => Some(Granted::Namespace),
             Scope::Granted(granted) => Some(granted),
             Scope::Everywhere => None,
@@ -115,7 +116,7 @@ impl Lists {
         if whole.status() != StatusCode::FORBIDDEN {
             return Ok(asked.forward.carry(whole, place));
         }
-        if let Some(granted) = granted.filter(|_| asked.target.verb == Verb::List) {
+        if let Some(granted) = granted {
             self.forbidden.note(granted, asked.forward.user).await;
         }
         match asked.scope {

@@ -49,11 +49,12 @@ impl Lists {
         let index = Arc::clone(&self.floors.tenants.borrow());
         // A path has one spelling here: each would have a cache of its own.
         let plain = !asked.parts.uri.path().contains('%');
-        if !plain || Sight::of(&index, asked.forward.user, granted)?.is_blind() {
+        let sight = Sight::of(&index, asked.forward.user, granted)?;
+        if !plain || sight.is_blind() {
             return Ok(asked.forward.carry(refused, place));
         }
         match asked.target.verb {
-            Verb::Get => self.one(granted, asked, refused, place).await,
+            Verb::Get => self.one((granted, &sight), asked, refused, place).await,
             Verb::List => {
                 let turn = self.turns.take(asked.tenant)?;
                 let look = self.look(granted, &asked).await?;
@@ -110,7 +111,7 @@ impl Lists {
     /// One object, as the API server has it now. What may not be seen is not told from what is not there.
     async fn one(
         &self,
-        granted: Granted,
+        (granted, sight): (Granted, &Sight),
         asked: Asked<'_>,
         refused: Response<Incoming>,
         place: Place,
@@ -118,8 +119,6 @@ impl Lists {
         let form = read(&asked)?.1;
         let path = asked.parts.uri.path().trim_end_matches('/').to_owned();
         let (list, name) = path.rsplit_once('/').unwrap_or_default();
-        let index = Arc::clone(&self.floors.tenants.borrow());
-        let sight = Sight::of(&index, asked.forward.user, granted)?;
         let by_name = sight.sees_name(name);
         if by_name == Some(false) {
             return Ok(asked.forward.carry(refused, place));
